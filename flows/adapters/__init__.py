@@ -1,0 +1,1 @@
+"""Clustering adapters: one protocol, one registry (flows.adapters.registry)."""

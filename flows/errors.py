@@ -1,0 +1,78 @@
+"""Every error the project raises on purpose.
+
+TaxiFlowsError              exit code 1: the work failed
+├── ParameterError          exit code 2: a parameter is wrong; nothing was touched
+├── SettingsError           exit code 2: an environment variable or settings file is wrong
+├── SourceError             the data can't be used
+│   ├── SourceNotFoundError     no such object or file
+│   ├── UnreadableFileError     not a file, or corrupt, truncated, of another format
+│   ├── DialectError            columns that are no trip record, or files that don't go together
+│   ├── RowError                a row that is misaligned, cut off or holds text where a number belongs
+│   └── MostlyDroppedError      more than half of the points would be dropped
+├── ZoneTableError          the taxi zone table is missing or unreadable
+├── MemoryLimitError        the work would pass the memory limit; nothing was started
+├── StoreError              the object store refused or lost something
+└── PrefectServerError      the embedded Prefect server did not start
+
+A message says what failed, the value that was found, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class TaxiFlowsError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class ParameterError(TaxiFlowsError, ValueError):
+    """A parameter is wrong; raised before any data is touched."""
+
+    exit_code = 2
+
+
+class SettingsError(TaxiFlowsError, ValueError):
+    """An environment variable or a secret file is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(TaxiFlowsError):
+    """The data can't be used; the message names the file."""
+
+
+class SourceNotFoundError(SourceError, FileNotFoundError):
+    """No such object in the store, or no such file."""
+
+
+class UnreadableFileError(SourceError):
+    """Not a regular file, or its bytes are not what its name promises."""
+
+
+class DialectError(SourceError):
+    """Columns that are no trip record, or files that don't go together."""
+
+
+class RowError(SourceError):
+    """A row is misaligned, cut off or holds text where a number belongs."""
+
+
+class MostlyDroppedError(SourceError):
+    """More than half of the points would be dropped."""
+
+
+class ZoneTableError(TaxiFlowsError):
+    """The taxi zone table is missing or unreadable."""
+
+
+class MemoryLimitError(TaxiFlowsError):
+    """The work would pass the memory limit; nothing was started."""
+
+
+class StoreError(TaxiFlowsError):
+    """The object store refused a request, or gave back other bytes than were put."""
+
+
+class PrefectServerError(TaxiFlowsError):
+    """The embedded Prefect server did not start."""

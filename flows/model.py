@@ -1,0 +1,305 @@
+"""The frozen models that pass between the steps, and the record that is kept.
+
+Arrays travel in dataclasses, everything that is stored or sent is pydantic. Importing this needs pydantic alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CoordinateType = Literal["pickup", "dropoff", "both"]
+End = Literal["pickup", "dropoff"]
+Kind = Literal["coordinates", "zones"]
+DropReason = Literal["null", "zero", "outside", "unknown_zone", "time"]
+DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
+
+UNITS_PER_METRE = 1024
+"""Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere (design, section 2)."""
+
+
+def ends_of(coordinate_type: CoordinateType) -> tuple[End, ...]:
+    """The ends of a trip that are clustered, in the order in which each row's points are pooled."""
+    return ("pickup", "dropoff") if coordinate_type == "both" else (coordinate_type,)
+
+
+def eps_to_metres(eps_km: float) -> float:
+    """eps in metres on the 2^-10 m grid."""
+    return round(eps_km * 1000 * UNITS_PER_METRE) / UNITS_PER_METRE
+
+
+class Frozen(BaseModel):
+    """Base of all stored models."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CityBox(Frozen):
+    """Where a trip can begin or end, in WGS84 degrees, bounds included."""
+
+    lon_min: float = Field(-74.30, ge=-180, le=180, description="Western bound, degrees.")
+    lon_max: float = Field(-73.65, ge=-180, le=180, description="Eastern bound, degrees.")
+    lat_min: float = Field(40.45, ge=-90, le=90, description="Southern bound, degrees.")
+    lat_max: float = Field(40.95, ge=-90, le=90, description="Northern bound, degrees.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> CityBox:
+        if not (self.lon_min < self.lon_max and self.lat_min < self.lat_max):
+            raise ValueError("the box is empty: each minimum must be below its maximum")
+        return self
+
+
+class ScoreSettings(Frozen):
+    """Weights of `overall_score` (its formula: flows.steps.evaluate.overall_score)."""
+
+    quality_weight: float = Field(0.7, ge=0, le=1, description="Share of quality.")
+    performance_weight: float = Field(0.3, ge=0, le=1, description="Share of performance.")
+    silhouette_weight: float = Field(0.5, ge=0, le=1, description="Share of (silhouette + 1) / 2 in quality.")
+    davies_bouldin_weight: float = Field(0.25, ge=0, le=1, description="Share of 1 / (1 + Davies-Bouldin) in quality.")
+    noise_weight: float = Field(0.25, ge=0, le=1, description="Share of 1 - noise ratio in quality.")
+    half_score_seconds: float = Field(10.0, gt=0, description="Seconds per million trips at which performance is 0.5.")
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> ScoreSettings:
+        whole = self.quality_weight + self.performance_weight
+        parts = self.silhouette_weight + self.davies_bouldin_weight + self.noise_weight
+        if abs(whole - 1) > 1e-9 or abs(parts - 1) > 1e-9:
+            raise ValueError(
+                f"weights must add up to 1: quality + performance is {whole}, the parts of quality are {parts}"
+            )
+        return self
+
+
+class ExperimentSpec(Frozen):
+    """What to cluster and how; the guide's parameters. Build it with `flows.parameters.experiment_spec`."""
+
+    data_source: Annotated[tuple[str, ...], Field(min_length=1)]
+    adapter_type: str = "sklearn"
+    eps: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 0.5
+    min_samples: Annotated[int, Field(ge=1, strict=True)] = 5
+    coordinate_type: CoordinateType = "pickup"
+    use_location_ids: bool = True
+    max_samples: Annotated[int, Field(ge=1, strict=True)] | None = None
+    use_minio: bool = True
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    hours: str | None = None
+    weekdays: str | None = None
+
+    @property
+    def eps_m(self) -> float:
+        """eps in metres, rounded to 2^-10 m."""
+        return eps_to_metres(self.eps)
+
+    @property
+    def filters_time(self) -> bool:
+        """Whether trips are chosen by their pick-up's clock."""
+        return self.hours is not None or self.weekdays is not None
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a data source, on a local path (an object of a remote store is brought there first)."""
+
+    name: str
+    path: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class TripBatch:
+    """n consecutive rows of the source, reduced to what the run needs.
+
+    first_row: 0-based index of the first row over the whole source.
+    lon, lat: per end (in `ends_of` order) float64[n] WGS84 degrees, NaN where missing; None in a zone source.
+    zone: per end int64[n] TLC zone ids, -1 where missing; None in a coordinate source.
+    pickup_minute: int64[n] minutes since 1970-01-01 00:00 of the pick-up's local clock, -1 where missing; only when
+        the spec filters by time.
+    """
+
+    first_row: int
+    n_rows: int
+    lon: tuple[NDArray[np.float64], ...] | None
+    lat: tuple[NDArray[np.float64], ...] | None
+    zone: tuple[NDArray[np.int64], ...] | None
+    pickup_minute: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class TripSource:
+    """A checked source: what its files are, and a way to stream them.
+
+    batches: called with nothing, gives the batches in row order; may raise SourceError at a bad row.
+    n_rows: rows of the whole source where a footer tells (parquet), else None.
+    """
+
+    files: tuple[SourceFile, ...]
+    dialects: tuple[str, ...]
+    kind: Kind
+    n_rows: int | None
+    batches: Callable[[], Iterator[TripBatch]]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Used points, collapsed to unique ones in first-occurrence order.
+
+    xy_m: float64[n_unique, 2], EPSG:32118 metres on the 2^-10 m grid.
+    weights: int64[n_unique], used points at each.
+    inverse: int32 or int64[n_used], index into xy_m of each used point, in point order.
+    kept: bool[n_rows * n_ends], which points are used; a point's place is row * n_ends + end.
+    dropped: points left out, by the first reason that applies.
+    """
+
+    xy_m: NDArray[np.float64]
+    weights: NDArray[np.int64]
+    inverse: NDArray[np.int32] | NDArray[np.int64]
+    kept: NDArray[np.bool_]
+    coordinate_type: CoordinateType
+    kind: Kind
+    n_rows: int
+    dropped: dict[DropReason, int]
+    rows_per_file: tuple[int, ...]
+    ingest_seconds: float
+    prepare_seconds: float
+
+    @property
+    def n_used(self) -> int:
+        """Used points before the collapse."""
+        return len(self.inverse)
+
+    @property
+    def n_unique(self) -> int:
+        """Distinct used points."""
+        return len(self.xy_m)
+
+
+@dataclass(frozen=True, eq=False)
+class Clustering:
+    """Labels of the unique points and what the fit cost.
+
+    labels: int64[n_unique]; core: bool[n_unique].
+    fit_seconds: the adapter's `fit` alone. cpu_seconds: user + system time of process and children during it.
+    peak_memory_bytes: highest resident memory of process and children during `fit` minus that before it, or None.
+    """
+
+    labels: NDArray[np.int64]
+    core: NDArray[np.bool_]
+    n_jobs: int
+    fit_seconds: float
+    load_seconds: float
+    cpu_seconds: float
+    peak_memory_bytes: int | None
+
+
+class Metric(Frozen):
+    """A number, or None with the reason why it is not defined."""
+
+    value: float | None
+    reason: str | None = None
+
+
+class Quality(Frozen):
+    """Quality of a clustering, in trips. Silhouette is on the seeded sample, the others on all clustered points."""
+
+    silhouette: Metric
+    davies_bouldin: Metric
+    calinski_harabasz: Metric
+    silhouette_sample_size: int
+    silhouette_sample_clustered: int
+
+
+class Performance(Frozen):
+    """What the fit cost."""
+
+    n_jobs: int
+    runtime_seconds: float
+    cpu_seconds: float
+    points_per_second: Metric
+    peak_memory_bytes: Metric
+
+
+class ClusterCounts(Frozen):
+    """What came out, counted in used points before the collapse; sizes by cluster number."""
+
+    n_clusters: int
+    n_core: int
+    n_border: int
+    n_noise: int
+    noise_ratio: Metric
+    largest_cluster_share: Metric
+    one_blob: bool
+    note: str | None = None
+    sizes: tuple[int, ...]
+
+
+class PointCounts(Frozen):
+    """From rows to distinct points: rows = rows read; the others count points, per end."""
+
+    rows: int
+    used: int
+    unique: int
+    dropped: dict[DropReason, int]
+    positions: Kind
+    note: str | None = None
+
+
+class FileFingerprint(Frozen):
+    """One file as it was read."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    rows: int
+    dialect: str
+
+
+class RecordedSettings(Frozen):
+    """The settings that a result depends on."""
+
+    city_box: CityBox
+    score: ScoreSettings
+    silhouette_sample: int
+    skip_truncated: bool
+    allow_mostly_dropped: bool
+    zone_table_sha256: str | None = None
+
+
+class Environment(Frozen):
+    """Where and with what the run was made."""
+
+    taxi_flows: str
+    python: str
+    platform: str
+    libraries: dict[str, str]
+    image: str | None
+    flow_run_id: str | None
+
+
+class ExperimentRecord(Frozen):
+    """One experiment as it is kept: enough to repeat its labels, clusters and quality bit by bit."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    flow: str
+    created: datetime
+    key: str
+    clusters_key: str
+    spec: ExperimentSpec
+    settings: RecordedSettings
+    source: tuple[FileFingerprint, ...]
+    points: PointCounts
+    clustering: ClusterCounts
+    quality: Quality | None
+    performance: Performance
+    overall_score: Metric
+    timings: dict[str, float]
+    environment: Environment

@@ -1,0 +1,103 @@
+"""Every setting, once: its environment name, unit, default and reason.
+
+`MINIO_*`, `PUSHGATEWAY_URL` and `PREFECT_API_URL` keep the names that their own tools use, the rest is `TAXI_*`
+(nested with a double underscore: `TAXI_SCORE__QUALITY_WEIGHT`). A secret may also be a file of the same name, in lower
+case, in the folder `TAXI_SECRETS_DIR` names (default `/run/secrets`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flows.errors import SettingsError
+from flows.model import CityBox, ScoreSettings
+
+
+class MinioSettings(BaseSettings):
+    """Where the S3 object store is; without an endpoint the store is a local directory."""
+
+    model_config = SettingsConfigDict(env_prefix="MINIO_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    endpoint: str | None = Field(None, description="host:port of MinIO or S3.")
+    access_key: SecretStr | None = Field(None, description="Access key; there is no default.")
+    secret_key: SecretStr | None = Field(None, description="Secret key; there is no default.")
+    secure: bool = Field(True, description="Speak TLS.")
+
+
+class OutsideSettings(BaseSettings):
+    """Settings whose names belong to other tools."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    pushgateway_url: str | None = Field(None, description="Base address of the Prometheus Pushgateway.")
+    prefect_api_url: str | None = Field(None, description="Prefect's API; without it flows use an embedded server.")
+
+
+def _default_store_dir() -> Path:
+    return Path("~/.taxi-flows/store").expanduser()
+
+
+class Settings(BaseSettings):
+    """All settings of a run; built by whoever starts it, never at import."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TAXI_", env_nested_delimiter="__", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    store_dir: Path = Field(
+        default_factory=_default_store_dir, description="The local object store, used when MINIO_ENDPOINT is not set."
+    )
+    data_bucket: str = Field("taxi-data", description="Bucket of months and reference/.")
+    experiments_bucket: str = Field("taxi-experiments", description="Bucket of records.")
+    city_box: CityBox = Field(CityBox(), description="Points outside are dropped as `outside`.")
+    allow_mostly_dropped: bool = Field(False, description="Go on where more than half of the points are dropped.")
+    skip_truncated: bool = Field(False, description="Leave out a text file's last line where it is cut off.")
+    zone_table: Path | None = Field(
+        None, description="taxi_zones as zip, folder or .shp; unset: reference/taxi_zones.zip in the store."
+    )
+    silhouette_sample: int = Field(10_000, ge=2, description="Most used points that the silhouette is computed from.")
+    score: ScoreSettings = Field(ScoreSettings(), description="Weights of overall_score.")
+    tlc_base_url: str = Field(
+        "https://d37ci6vzurychx.cloudfront.net", description="Where `taxi-flows data fetch` finds TLC's files."
+    )
+    n_jobs: int | None = Field(None, ge=1, description="Threads or workers of an adapter; the pod's CPU limit.")
+    memory_limit_bytes: int | None = Field(None, ge=1, description="Memory limit in bytes; the pod's memory limit.")
+    image: str | None = Field(None, description="Reference of the container image; recorded.")
+    minio: MinioSettings = Field(default_factory=MinioSettings)
+    outside: OutsideSettings = Field(default_factory=OutsideSettings)
+
+    @field_validator("store_dir", "zone_table")
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        return path.expanduser() if path is not None else None
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment and from secret files.
+
+    Raises:
+        SettingsError: a value is malformed; the message names its variable.
+    """
+    secrets = Path(os.environ.get("TAXI_SECRETS_DIR", "/run/secrets"))
+    secrets_dir = secrets if secrets.is_dir() else None
+    try:
+        return Settings(
+            minio=MinioSettings(_secrets_dir=secrets_dir),
+            outside=OutsideSettings(_secrets_dir=secrets_dir),
+            _secrets_dir=secrets_dir,
+        )
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    prefix = {"MinioSettings": "MINIO_", "OutsideSettings": ""}.get(error.title, "TAXI_")
+    lines = []
+    for fault in error.errors():
+        name = prefix + "__".join(str(part).upper() for part in fault["loc"])
+        lines.append(f"{name}={fault['input']!r}: {fault['msg']}")
+    return "bad setting: " + "; ".join(lines) + ". Mend or unset the environment variable."

@@ -1,0 +1,1 @@
+"""The steps of a run: plain functions that know no Prefect, MinIO or Prometheus."""
