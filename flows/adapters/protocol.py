@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 class Fit(NamedTuple):
     """One clustering of n points.
 
@@ -51,9 +50,7 @@ class Adapter(Protocol):
     def load(self) -> None:
         """Import and load what `fit` needs (libraries, compiled kernels), so that `fit` measures clustering alone."""
 
-    def estimate_bytes(
-        self, points_m: NDArray[np.float64], eps_m: float, min_samples: int, n_jobs: int
-    ) -> int:
+    def estimate_bytes(self, points_m: NDArray[np.float64], eps_m: float, min_samples: int, n_jobs: int) -> int:
         """Estimate the peak memory that `fit` adds, in bytes."""
 
     def fit(

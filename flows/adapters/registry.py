@@ -1,0 +1,33 @@
+"""The adapters by name, the one place that lists them. Importing this imports no adapter."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from flows.adapters.protocol import Adapter
+from flows.errors import ParameterError
+
+ADAPTERS = {
+    "sklearn": "flows.adapters.sklearn_sequential:SklearnAdapter",
+}
+"""Name of each adapter -> "module:class"; the module is imported when the adapter is asked for."""
+
+
+def adapter_names() -> tuple[str, ...]:
+    """Names of the adapters there are."""
+    return tuple(ADAPTERS)
+
+
+def get_adapter(name: str) -> Adapter:
+    """Import and make the adapter of that name.
+
+    Raises:
+        ParameterError: there is none; the message lists those there are.
+    """
+    try:
+        module, _, cls = ADAPTERS[name].partition(":")
+    except KeyError:
+        known = ", ".join(ADAPTERS)
+        raise ParameterError(f"unknown adapter {name!r}; the adapters are: {known}") from None
+    return cast(Adapter, getattr(import_module(module), cls)())
