@@ -59,7 +59,7 @@ class CityBox(Frozen):
 
 
 class ScoreSettings(Frozen):
-    """Weights of `overall_score` (its formula: flows.steps.evaluate.overall_score)."""
+    """Weights of `overall_score` (its formula: flows.steps.score.overall_score)."""
 
     quality_weight: float = Field(0.7, ge=0, le=1, description="Share of quality.")
     performance_weight: float = Field(0.3, ge=0, le=1, description="Share of performance.")
@@ -116,8 +116,9 @@ class SourceFile:
 
 @dataclass(frozen=True, eq=False)
 class TripBatch:
-    """n consecutive rows of the source, reduced to what the run needs.
+    """n consecutive rows of one file of the source, reduced to what the run needs.
 
+    file_index: which of the source's files.
     first_row: 0-based index of the first row over the whole source.
     lon, lat: per end (in `ends_of` order) float64[n] WGS84 degrees, NaN where missing; None in a zone source.
     zone: per end int64[n] TLC zone ids, -1 where missing; None in a coordinate source.
@@ -125,6 +126,7 @@ class TripBatch:
         the spec filters by time.
     """
 
+    file_index: int
     first_row: int
     n_rows: int
     lon: tuple[NDArray[np.float64], ...] | None

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+# Compiled kernels load in the first example; a shared machine is slow at times.
+settings.register_profile("taxi-flows", deadline=None)
+settings.load_profile("taxi-flows")
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +28,6 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the machine reaches a test; the store is a fresh folder."""
-    import os
-
     for name in list(os.environ):
         if name.startswith(("TAXI_", "MINIO_")) or name in {"PUSHGATEWAY_URL", "PREFECT_API_URL"}:
             monkeypatch.delenv(name)

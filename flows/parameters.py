@@ -1,0 +1,113 @@
+"""From what a person typed to a checked `ExperimentSpec`, before any data is touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from flows.adapters.registry import get_adapter
+from flows.errors import ParameterError
+from flows.model import ExperimentSpec
+
+_HELP = {
+    "data_source": "give an object key or a path, a list of them, or a glob such as 'yellow_tripdata_2025-*.parquet'",
+    "eps": "eps is a radius in kilometres, a finite number above 0, such as 0.5",
+    "min_samples": "min_samples is a whole number of trips, 1 or more, such as 5",
+    "coordinate_type": "use pickup, dropoff or both",
+    "max_samples": "max_samples is a whole number of points, 1 or more, or None for all",
+    "seed": "seed is a whole number, 0 or more",
+}
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOURS = re.compile(r"(\d{1,2})-(\d{1,2})")
+_WEEKDAYS = re.compile(rf"({'|'.join(_DAYS)})(?:-({'|'.join(_DAYS)}))?")
+
+
+def experiment_spec(
+    data_source: str | Sequence[str],
+    adapter_type: str = "sklearn",
+    eps: float = 0.5,
+    min_samples: int = 5,
+    coordinate_type: str = "pickup",
+    use_location_ids: bool = True,
+    max_samples: int | None = None,
+    use_minio: bool = True,
+    seed: int = 0,
+    hours: str | None = None,
+    weekdays: str | None = None,
+) -> ExperimentSpec:
+    """Check the parameters of one experiment.
+
+    Raises:
+        ParameterError: a value is out of range; the message names the parameter, the value and what is accepted.
+    """
+    get_adapter(adapter_type)
+    parse_hours(hours)
+    parse_weekdays(weekdays)
+    try:
+        spec = ExperimentSpec.model_validate(
+            {
+                "data_source": (data_source,) if isinstance(data_source, str) else tuple(data_source),
+                "adapter_type": adapter_type,
+                "eps": eps,
+                "min_samples": min_samples,
+                "coordinate_type": coordinate_type,
+                "use_location_ids": use_location_ids,
+                "max_samples": max_samples,
+                "use_minio": use_minio,
+                "seed": seed,
+                "hours": hours,
+                "weekdays": weekdays,
+            }
+        )
+    except ValidationError as error:
+        raise ParameterError(_explain(error)) from error
+    if spec.eps_m == 0:
+        raise ParameterError(f"eps is {eps!r} km, less than the grid of 2^-10 m that points lie on: use a larger eps.")
+    return spec
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        name = str(fault["loc"][0])
+        lines.append(f"{name} is {fault['input']!r}: {_HELP.get(name, fault['msg'])}.")
+    return " ".join(lines)
+
+
+def parse_hours(hours: str | None) -> frozenset[int] | None:
+    """Hours of the day that '7-10' (7, 8, 9) or '22-4' (22, 23, 0, 1, 2, 3) names; None for all.
+
+    Raises:
+        ParameterError: not of the form A-B, a number above 24, or an empty span.
+    """
+    if hours is None:
+        return None
+    match = _HOURS.fullmatch(hours)
+    start, end = (int(match[1]), int(match[2])) if match else (-1, -1)
+    if not (0 <= start <= 23 and 0 <= end <= 24 and start != end):
+        raise ParameterError(
+            f"hours is {hours!r}: use start-end of the 24-hour clock, the end excluded, such as '7-10'."
+        )
+    return frozenset(range(start, end) if start < end else (*range(start, 24), *range(end)))
+
+
+def parse_weekdays(weekdays: str | None) -> frozenset[int] | None:
+    """Days (Monday 0) that 'mon-fri', 'sat' or 'mon,wed,fri-sun' names; a span may wrap; None for all.
+
+    Raises:
+        ParameterError: something else stands there.
+    """
+    if weekdays is None:
+        return None
+    days: set[int] = set()
+    for part in weekdays.lower().split(","):
+        match = _WEEKDAYS.fullmatch(part.strip())
+        if match is None:
+            raise ParameterError(f"weekdays is {weekdays!r}: use days such as 'mon-fri', 'sat,sun' or 'fri-mon'.")
+        first = _DAYS.index(match[1])
+        last = _DAYS.index(match[2] or match[1])
+        days.update((first + step) % 7 for step in range((last - first) % 7 + 1))
+    return frozenset(days)

@@ -1,0 +1,44 @@
+"""Cluster: run the chosen adapter on the unique points, and measure it."""
+
+from __future__ import annotations
+
+import time
+
+from flows.adapters.protocol import Adapter
+from flows.adapters.registry import get_adapter
+from flows.model import Clustering, ExperimentSpec, Points
+from flows.resources import check_memory
+from flows.settings import Settings
+from flows.steps.measure import measured
+
+
+def cluster(points: Points, spec: ExperimentSpec, settings: Settings, n_jobs: int) -> Clustering:
+    """Cluster with the setting of the spec.
+
+    Args:
+        n_jobs: threads or workers of a parallel adapter; a sequential one has 1.
+
+    Raises:
+        MemoryLimitError: the adapter would pass the memory limit; nothing was started.
+    """
+    adapter = get_adapter(spec.adapter_type)
+    n_jobs = n_jobs if adapter.parallel else 1
+    load_seconds = _load(adapter)
+    check_memory(adapter, points.xy_m, points.weights, spec.eps_m, spec.min_samples, n_jobs, settings)
+    with measured() as cost:
+        fit = adapter.fit(points.xy_m, points.weights, spec.eps_m, spec.min_samples, n_jobs)
+    return Clustering(
+        labels=fit.labels,
+        core=fit.core,
+        n_jobs=n_jobs,
+        fit_seconds=cost.wall_seconds,
+        load_seconds=load_seconds,
+        cpu_seconds=cost.cpu_seconds,
+        peak_memory_bytes=cost.peak_memory_bytes,
+    )
+
+
+def _load(adapter: Adapter) -> float:
+    started = time.perf_counter()
+    adapter.load()
+    return time.perf_counter() - started

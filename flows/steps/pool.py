@@ -1,0 +1,130 @@
+"""Judge each point of a stream and keep the used ones as grid keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.kernels import locate
+from flows.model import DROP_REASONS, CityBox, DropReason, ExperimentSpec, TripBatch, ends_of
+from flows.parameters import parse_hours, parse_weekdays
+from flows.steps.projection import grid_projection, pack, project
+
+if TYPE_CHECKING:
+    from flows.steps.zones import ZoneTable
+
+_STATUS: dict[DropReason, int] = {
+    "null": locate.NULL,
+    "zero": locate.ZERO,
+    "outside": locate.OUTSIDE,
+    "unknown_zone": locate.UNKNOWN_ZONE,
+    "time": locate.TIME,
+}
+_THURSDAY = 3  # 1970-01-01
+
+Located = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+class Locator(Protocol):
+    """Gives the status uint8[n] (flows.kernels.locate) and the grid key int64[n] of one end of each trip of a batch."""
+
+    def __call__(self, batch: TripBatch, end: int) -> Located:
+        """Judge one end."""
+
+
+def by_coordinates(box: CityBox) -> Locator:
+    """Points where the source's coordinates say."""
+    projection = grid_projection(box)
+
+    def locate_end(batch: TripBatch, end: int) -> Located:
+        if batch.lon is None or batch.lat is None:
+            raise TypeError("a source of coordinates gave a batch without them")
+        return projection.locate(batch.lon[end], batch.lat[end])
+
+    return locate_end
+
+
+def by_zone(zones: ZoneTable) -> Locator:
+    """Points at the centroids of their zones; an id that has no polygon is unknown."""
+    size = int(zones.ids.max()) + 1
+    key_of, known = np.zeros(size, np.int64), np.zeros(size, np.bool_)
+    key_of[zones.ids] = pack(project(zones.lon, zones.lat))
+    known[zones.ids] = True
+
+    def locate_end(batch: TripBatch, end: int) -> Located:
+        if batch.zone is None:
+            raise TypeError("a source of zone ids gave a batch without them")
+        zone = batch.zone[end]
+        index = np.where((zone >= 0) & (zone < size), zone, 0)
+        status = np.where((index == zone) & known[index], locate.USED, locate.UNKNOWN_ZONE).astype(np.uint8)
+        status[zone == -1] = locate.NULL
+        return status, key_of[index]
+
+    return locate_end
+
+
+class Pool:
+    """Keys of the used points and the fate of every point, in point order."""
+
+    def __init__(self, spec: ExperimentSpec, locator: Locator, n_files: int) -> None:
+        self._locator = locator
+        self._n_ends = len(ends_of(spec.coordinate_type))
+        self._hours, self._weekdays = parse_hours(spec.hours), parse_weekdays(spec.weekdays)
+        self._keys: list[NDArray[np.int64]] = []
+        self._kept: list[NDArray[np.bool_]] = []
+        self._fates = np.zeros(256, np.int64)
+        self.rows_per_file = [0] * n_files
+
+    def add(self, batch: TripBatch) -> None:
+        """Judge one batch and keep what is used."""
+        located = [self._locator(batch, end) for end in range(self._n_ends)]
+        status = _interleave([status for status, _ in located])
+        keys = _interleave([keys for _, keys in located])
+        if batch.pickup_minute is not None:
+            rows = status.reshape(batch.n_rows, self._n_ends)
+            rows[~self._in_time(batch.pickup_minute)[:, None] & (rows == locate.USED)] = locate.TIME
+        status = status.ravel()
+        self._fates += np.bincount(status, minlength=256)
+        used = np.empty(int(np.count_nonzero(status == locate.USED)), np.int64)
+        locate.compact(status, keys, used)
+        self._keys.append(used)
+        self._kept.append(status == locate.USED)
+        self.rows_per_file[batch.file_index] += batch.n_rows
+
+    def _in_time(self, minute: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which pick-ups lie in the hours and on the weekdays asked for; one without a time does not."""
+        chosen = minute >= 0
+        if self._hours is not None:
+            chosen &= np.isin(minute // 60 % 24, list(self._hours))
+        if self._weekdays is not None:
+            chosen &= np.isin((minute // 1440 + _THURSDAY) % 7, list(self._weekdays))
+        return chosen
+
+    def keys(self) -> NDArray[np.int64]:
+        """int64[n_used]; the batches' own copies are let go."""
+        keys = np.concatenate(self._keys) if self._keys else np.empty(0, np.int64)
+        self._keys.clear()
+        return keys
+
+    def kept(self) -> NDArray[np.bool_]:
+        """bool[n_rows * n_ends]."""
+        return np.concatenate(self._kept) if self._kept else np.empty(0, np.bool_)
+
+    def dropped(self) -> dict[DropReason, int]:
+        """Points left out, by reason."""
+        return {reason: int(self._fates[_STATUS[reason]]) for reason in DROP_REASONS}
+
+    @property
+    def n_used(self) -> int:
+        """Points that are clustered, before sampling."""
+        return int(self._fates[locate.USED])
+
+
+_Item = TypeVar("_Item", np.uint8, np.int64)
+
+
+def _interleave(columns: list[NDArray[_Item]]) -> NDArray[_Item]:
+    """Pool the ends row by row: each row's pick-up, then its drop-off."""
+    return columns[0] if len(columns) == 1 else np.column_stack(columns).ravel()
