@@ -1,4 +1,4 @@
-"""Canonical labels from any DBSCAN labels."""
+"""Canonical labels from the connected components of core points."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def number_clusters(component: NDArray[np.int64], core: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number the components of core points by their lowest input index.
+def number_components(component: NDArray[np.int64], core: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number the components of core points by the lowest input index of a core point.
 
     This is what scikit-learn does. Its `dbscan_inner` scans the points in input order and starts a new cluster, with
     the next number, at each core point that has no label yet; from there a depth-first search labels the whole
@@ -21,20 +21,20 @@ def number_clusters(component: NDArray[np.int64], core: NDArray[np.bool_]) -> ND
       of its component, and numbers grow with it;
     - a border point keeps its first label, that of the first cluster that reaches it: the lowest-numbered one.
 
-    Hence scikit-learn's labels are canonical as they stand, and an adapter that finds components in any other order
-    is canonical after this and after giving each border point the lowest number among the core points within eps.
+    Hence scikit-learn's labels are canonical as they stand, and an adapter that finds components in any other order is
+    canonical after this and after giving each border point the lowest number among the core points within eps.
 
     Args:
-        component: int64[n], any non-negative number per connected component of core points; ignored elsewhere.
+        component: int64[n], number below n of each core point's component; ignored elsewhere.
         core: bool[n].
 
     Returns:
-        int64[n]: cluster number of each core point, -1 elsewhere.
+        int64[n]: by component the number of its cluster; -1 for numbers that no core point has.
     """
-    labels = np.full(len(core), -1, dtype=np.int64)
     members = np.flatnonzero(core)
-    _, first, inverse = np.unique(component[members], return_index=True, return_inverse=True)
-    number = np.empty(len(first), dtype=np.int64)
-    number[np.argsort(first)] = np.arange(len(first))
-    labels[members] = number[inverse]
-    return labels
+    first = np.full(len(core), len(core), dtype=np.int64)
+    np.minimum.at(first, component[members], members)
+    used = np.flatnonzero(first < len(core))
+    number = np.full(len(core), -1, dtype=np.int64)
+    number[used[np.argsort(first[used])]] = np.arange(len(used))
+    return number

@@ -10,6 +10,7 @@ from flows.errors import ParameterError
 
 ADAPTERS = {
     "sklearn": "flows.adapters.sklearn_sequential:SklearnAdapter",
+    "sklearn_parallel": "flows.adapters.sklearn_parallel:SklearnParallelAdapter",
 }
 """Name of each adapter -> "module:class"; the module is imported when the adapter is asked for."""
 
