@@ -10,16 +10,21 @@ from __future__ import annotations
 import calendar
 import math
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.atomic import replacing
 from flows.errors import ParameterError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from flows.settings import Settings
+    from flows.store import ObjectStore
 
 BLOCK_ROWS = 1 << 16
 GROUP_BLOCKS = 16
@@ -79,15 +84,25 @@ def write_synthetic_month(path: Path, rows: int = 20_000, seed: int = 0, month: 
     label = {"synthetic": "true", "made_by": "taxi-flows", "seed": str(seed), "rows": str(rows), "month": month}
     schema = _schema().with_metadata(label)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with pq.ParquetWriter(partial, schema) as writer:
-            for blocks in _row_groups(rows):
-                batches = [_block(seed, block, n, first_second, month_seconds, schema) for block, n in blocks]
-                writer.write_table(pa.Table.from_batches(batches, schema).combine_chunks())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for blocks in _row_groups(rows):
+            batches = [_block(seed, block, n, first_second, month_seconds, schema) for block, n in blocks]
+            writer.write_table(pa.Table.from_batches(batches, schema).combine_chunks())
+
+
+def put_synthetic_month(settings: Settings, store: ObjectStore, rows: int, seed: int, month: str) -> str:
+    """Write such a month into the data bucket; gives its key.
+
+    Raises:
+        ParameterError: as `write_synthetic_month`.
+        StoreError: the store did not take the file.
+    """
+    key = synthetic_name(month)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / key
+        write_synthetic_month(file, rows, seed, month)
+        store.put_file(settings.data_bucket, key, file)
+    return key
 
 
 def _span(month: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ class FileServer:
     """What the server holds, does and has seen.
 
     files: body by path. etag: of every file. ranges: whether Range is heeded. head_size: announced instead of the true
-    size. faults: what the next GETs do, one each: a status to answer with, "cut" to close after half of the bytes, or "".
+    size. faults: what the next GETs do: a status to answer with, "cut" to close after half of the bytes, or "".
     requests: "METHOD path first-byte" of every request.
     """
 

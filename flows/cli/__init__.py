@@ -1,0 +1,43 @@
+"""The command line, `taxi-flows`.
+
+Exit codes: 0 done, 1 the work failed, 2 a parameter or setting is wrong (nothing was touched), 130 Ctrl-C. Results go
+to stdout, everything else to stderr. Modules of this package import only click at the top: `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import click
+
+from flows import __version__
+from flows.cli.common import TaxiGroup
+from flows.cli.data import data
+from flows.cli.doctor import doctor
+from flows.cli.records import records
+from flows.cli.run import experiment_command
+
+
+@click.group(cls=TaxiGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, message="taxi-flows %(version)s")
+def main() -> None:
+    """Find hot spots in New York taxi trips with DBSCAN."""
+
+
+main.add_command(
+    experiment_command(
+        "run",
+        "experiment_pipeline",
+        "Cluster the trips of DATA_SOURCE... and record the result.",
+        click.Argument(["data_source"], nargs=-1, required=True, metavar="DATA_SOURCE..."),
+    )
+)
+main.add_command(
+    experiment_command(
+        "evaluate",
+        "evaluation_pipeline",
+        "The same as run, with quality metrics and an overall score.",
+        click.Argument(["data_source"], nargs=-1, required=True, metavar="DATA_SOURCE..."),
+    )
+)
+main.add_command(data)
+main.add_command(records)
+main.add_command(doctor)

@@ -1,0 +1,97 @@
+"""`data put|ls|synth|check|fetch`: months of trips in and out of the object store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from flows.cli.common import Row, TaxiGroup, download_progress, print_error, print_rows
+from flows.errors import ParameterError, SourceError, TaxiFlowsError
+
+
+@click.group(cls=TaxiGroup)
+def data() -> None:
+    """Months of trips: put, list, make up, check, download."""
+
+
+@data.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--as", "key", metavar="KEY", help="Name of the object; by default the file's. For one file.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def put(files: tuple[Path, ...], key: str | None, as_json: bool) -> None:
+    """Put local files into the object store."""
+    from flows.settings import load_settings
+    from flows.store import open_store
+
+    if key is not None and len(files) > 1:
+        raise ParameterError(f"--as names one object, {len(files)} files are given: put them one by one.")
+    for file in files:
+        if not file.is_file():
+            raise SourceError(f"{file}: {'not a regular file' if file.exists() else 'no such file'}. Nothing was put.")
+    settings = load_settings()
+    store = open_store(settings)
+    rows: list[Row] = []
+    for file in files:
+        stored = store.put_file(settings.data_bucket, key or file.name, file)
+        rows.append({"key": stored.key, "size_bytes": stored.size_bytes})
+    print_rows(("key", "size_bytes"), rows, as_json=as_json)
+
+
+@data.command()
+@click.argument("prefix", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def ls(prefix: str, as_json: bool) -> None:
+    """List the objects whose key begins with PREFIX."""
+    from flows.settings import load_settings
+    from flows.store import open_store
+
+    settings = load_settings()
+    objects = open_store(settings).list(settings.data_bucket, prefix)
+    rows: list[Row] = [
+        {"key": found.key, "size_bytes": found.size_bytes, "modified": found.modified.isoformat(timespec="seconds")}
+        for found in objects
+    ]
+    print_rows(("key", "size_bytes", "modified"), rows, as_json=as_json)
+
+
+@data.command()
+@click.option("--rows", default=20_000, show_default=True, help="Trips to make up.")
+@click.option("--seed", default=0, show_default=True, help="Of every random choice.")
+@click.option("--month", default="2016-01", show_default=True, metavar="YYYY-MM", help="Month of the pick-ups.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def synth(rows: int, seed: int, month: str, as_json: bool) -> None:
+    """Make up a month of yellow trips with coordinates and put it into the object store."""
+    from flows.settings import load_settings
+    from flows.store import open_store
+    from flows.synthetic import put_synthetic_month
+
+    settings = load_settings()
+    key = put_synthetic_month(settings, open_store(settings), rows, seed, month)
+    print_rows(("key", "rows"), [{"key": key, "rows": rows}], as_json=as_json)
+
+
+@data.command()
+@click.argument("service", metavar="yellow|green|fhv|fhvhv")
+@click.argument("months", nargs=-1, required=True, metavar="YYYY-MM...")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def fetch(service: str, months: tuple[str, ...], as_json: bool) -> None:
+    """Download months of trips, and the zone table, from TLC into the object store."""
+    from flows.fetch import Fetched, check_month, fetch_month
+    from flows.settings import load_settings
+    from flows.store import open_store
+
+    for month in months:
+        check_month(service, month)
+    settings = load_settings()
+    store = open_store(settings)
+    fetched: dict[str, Fetched] = {}
+    with download_progress() as progress:
+        for month in months:
+            for found in fetch_month(service, month, settings, store, progress):
+                fetched.setdefault(found.key, found)
+    rows: list[Row] = [
+        {"key": one.key, "size_bytes": one.size_bytes, "downloaded": one.downloaded} for one in fetched.values()
+    ]
+    print_rows(("key", "size_bytes", "downloaded"), rows, as_json=as_json)

@@ -1,0 +1,137 @@
+"""Says what of the configuration works, and how to mend what does not."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+import httpx
+
+from flows.errors import TaxiFlowsError
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_TIMEOUT_SECONDS = 5.0
+
+
+class Check(NamedTuple):
+    """One line of the doctor's findings.
+
+    name: what was looked at. ok: whether it works. found: what is there. mend: what to do, where there is something.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    mend: str = ""
+
+
+def examine(settings: Settings) -> tuple[Check, ...]:
+    """Look at everything that a run uses."""
+    return (
+        check_store(settings),
+        check_prefect_api(settings),
+        check_pushgateway(settings),
+        check_zone_table(settings),
+        check_resources(settings),
+    )
+
+
+def check_store(settings: Settings) -> Check:
+    """Write, read and delete a small object in each bucket."""
+    from flows.store import open_store
+
+    key = f"doctor-probe-{uuid.uuid4().hex}"
+    content = key.encode()
+    try:
+        store = open_store(settings)
+        for bucket in (settings.data_bucket, settings.experiments_bucket):
+            store.put_bytes(bucket, key, content)
+            try:
+                intact = store.get_bytes(bucket, key) == content
+            finally:
+                store.delete(bucket, key)
+            if not intact:
+                return Check(
+                    "Store", False, f"{store.describe()} gives back other bytes than were put", "Check its disk."
+                )
+        return Check("Store", True, store.describe())
+    except TaxiFlowsError as error:
+        return Check("Store", False, str(error), "TAXI_STORE_DIR names the local store, MINIO_ENDPOINT a remote one.")
+
+
+def check_prefect_api(settings: Settings) -> Check:
+    """Ask the configured Prefect API for its health and, where it wants a password, whether ours is right."""
+    url = settings.outside.prefect_api_url
+    if url is None:
+        return Check("Prefect API", True, "PREFECT_API_URL is not set: flows use an embedded server")
+    base = url.rstrip("/")
+    fault = _fault(f"{base}/health")
+    if fault:
+        return Check(
+            "Prefect API",
+            False,
+            f"{base} {fault}",
+            "Start the server (`prefect server start`), correct PREFECT_API_URL (it ends in /api), or unset it to use "
+            "the embedded one.",
+        )
+    fault = _fault(f"{base}/admin/version", os.environ.get("PREFECT_API_AUTH_STRING"))
+    if fault:
+        return Check("Prefect API", False, f"{base} {fault}", "Set PREFECT_API_AUTH_STRING to user:password.")
+    return Check("Prefect API", True, base)
+
+
+def check_pushgateway(settings: Settings) -> Check:
+    """Ask the configured Pushgateway whether it is ready."""
+    url = settings.outside.pushgateway_url
+    if url is None:
+        return Check("Pushgateway", True, "PUSHGATEWAY_URL is not set: no metrics are pushed")
+    base = url.rstrip("/") if "://" in url else f"http://{url.rstrip('/')}"
+    fault = _fault(f"{base}/-/ready")
+    if fault:
+        return Check("Pushgateway", False, f"{base} {fault}", "Start it, correct PUSHGATEWAY_URL, or unset it.")
+    return Check("Pushgateway", True, base)
+
+
+def check_zone_table(settings: Settings) -> Check:
+    """Read the taxi zone table; without one, trips that have zone ids alone can't be placed."""
+    from flows.sources import zone_table
+    from flows.store import open_store
+
+    get_it = "`taxi-flows data fetch yellow 2025-09` downloads it; TAXI_ZONE_TABLE names one elsewhere."
+    try:
+        table = zone_table(settings, open_store(settings))
+    except TaxiFlowsError as error:
+        return Check("Zone table", False, str(error), get_it)
+    if table is None:
+        return Check("Zone table", True, "none yet: trips that have zone ids alone can't be placed", get_it)
+    return Check("Zone table", True, f"{len(table.ids)} zones")
+
+
+def check_resources(settings: Settings) -> Check:
+    """How many CPUs and how much memory a run may use."""
+    from flows.resources import memory_limit, n_jobs
+
+    limit = memory_limit(settings)
+    gib = 2**30
+    return Check(
+        "CPUs and memory",
+        True,
+        f"{n_jobs(None, settings)} CPUs, {limit.bytes / gib:.1f} of {limit.limit_bytes / gib:.1f} GiB free "
+        f"({limit.source})",
+    )
+
+
+def _fault(url: str, credentials: str | None = None) -> str:
+    """Why a GET fails; empty where it does not."""
+    auth = None
+    if credentials is not None:
+        user, _, password = credentials.partition(":")
+        auth = httpx.BasicAuth(user, password)
+    try:
+        response = httpx.get(url, timeout=_TIMEOUT_SECONDS, auth=auth)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return f"does not answer: {str(error) or type(error).__name__}"
+    return "" if response.is_success else f"answers HTTP {response.status_code}"

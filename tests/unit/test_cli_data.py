@@ -1,0 +1,73 @@
+"""`data put|ls|synth|check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flows.cli import main
+
+
+def data(*args: str | Path) -> Result:
+    return CliRunner().invoke(main, ["data", *map(str, args)])
+
+
+def keys(*args: str) -> list[str]:
+    return [row["key"] for row in json.loads(data("ls", *args, "--json").stdout)]
+
+
+def test_an_empty_store_is_an_empty_list() -> None:
+    assert data("ls", "--json").stdout == "[]\n"
+    assert data("ls").exit_code == 0
+
+
+def test_files_are_put_and_listed(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("x\n")
+    done = data("put", tmp_path / "a.csv", tmp_path / "b.csv", "--json")
+    assert json.loads(done.stdout) == [{"key": "a.csv", "size_bytes": 2}, {"key": "b.csv", "size_bytes": 2}]
+    assert data("put", tmp_path / "a.csv", "--as", "old/c.csv").exit_code == 0
+    assert keys() == ["a.csv", "b.csv", "old/c.csv"]
+    assert keys("old/") == ["old/c.csv"]
+
+
+def test_a_listed_object_has_a_size_and_a_time(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n")
+    data("put", tmp_path / "a.csv")
+    [row] = json.loads(data("ls", "--json").stdout)
+    assert row["size_bytes"] == 2
+    assert row["modified"].startswith("20")
+    assert "a.csv" in data("ls").stdout
+
+
+def test_nothing_is_put_where_one_file_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n")
+    for wrong, named in ((tmp_path / "b.csv", "no such file"), (tmp_path, "not a regular file")):
+        done = data("put", tmp_path / "a.csv", wrong)
+        assert done.exit_code == 1
+        assert f"{wrong}: {named}" in done.stderr
+    assert keys() == []
+
+
+def test_as_names_one_object(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("x\n")
+    done = data("put", tmp_path / "a.csv", tmp_path / "b.csv", "--as", "c.csv")
+    assert done.exit_code == 2
+    assert keys() == []
+
+
+def test_a_synthetic_month_is_put(tmp_path: Path) -> None:
+    done = data("synth", "--rows", "100", "--seed", "1", "--month", "2015-02", "--json")
+    assert json.loads(done.stdout) == [{"key": "synthetic_yellow_tripdata_2015-02.parquet", "rows": 100}]
+    assert keys() == ["synthetic_yellow_tripdata_2015-02.parquet"]
+
+
+@pytest.mark.parametrize("args", [("--rows", "0"), ("--seed", "-1"), ("--month", "january")])
+def test_a_bad_synthetic_month_is_bad_usage(args: tuple[str, str]) -> None:
+    done = data("synth", *args)
+    assert done.exit_code == 2
+    assert keys() == []
