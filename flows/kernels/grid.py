@@ -1,0 +1,81 @@
+"""DBSCAN on a grid, exact: cells (grid_cells), core test (grid_core), joins (grid_join), labels (grid_labels).
+
+After Gunawan, "A faster algorithm for DBSCAN" (2013), and Gan and Tao, "DBSCAN Revisited" (SIGMOD 2015); in parallel
+after Wang, Gu and Shun, "Theoretically-Efficient and Practical Parallel DBSCAN" (SIGMOD 2020).
+
+Distances are compared as dx^2 + dy^2 <= eps^2 in float64, which is exact on the 2^-10 m grid for eps up to 30 km, and
+the same arithmetic as scikit-learn's k-d tree for any points.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.kernels.grid_cells import Cells, Layout, sort_into_cells
+from flows.kernels.grid_core import count_neighbours
+from flows.kernels.grid_join import join_cells
+from flows.kernels.grid_labels import label_points, number_clusters
+
+MOST_INT32 = 2**31 - 1
+
+
+class Counted(NamedTuple):
+    """Points in cells, and their neighbours counted for min_samples from `least` to `most`; shared by many settings."""
+
+    cells: Cells
+    layout: Layout
+    eps: float
+    least: int
+    most: int
+    counts: NDArray[np.int64]
+
+
+def count(
+    points: NDArray[np.float64],
+    weights: NDArray[np.int64],
+    layout: Layout,
+    eps: float,
+    least: int,
+    most: int,
+    n_threads: int,
+    compare: bool = False,
+) -> Counted:
+    """Sort n >= 1 points into cells and count their neighbours.
+
+    Args:
+        points: float64[n, 2], metres.
+        weights: int64[n], or empty where all are 1.
+        layout: from flows.kernels.grid_cells.lay_out, of these points and eps.
+        eps: metres.
+        least, most: smallest and largest min_samples to come.
+        n_threads: threads in force (flows.kernels.threads).
+        compare: sort as if the cells were sparse; for tests.
+    """
+    index = np.int32 if len(points) <= MOST_INT32 else np.int64
+    cells = sort_into_cells(points, weights, layout, n_threads, index, compare)
+    counts = np.empty(len(points), np.int64)
+    count_neighbours(
+        cells.x, cells.y, cells.weights, cells.keys, cells.starts, cells.cell_weights,
+        layout, eps, least, most, n_threads, counts,
+    )  # fmt: skip
+    return Counted(cells, layout, eps, least, most, counts)
+
+
+def label(counted: Counted, min_samples: int, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Canonical labels: int64[n] and core flags: bool[n] for one min_samples from `counted.least` to `counted.most`."""
+    cells, layout, eps, counts = counted.cells, counted.layout, counted.eps, counted.counts
+    parents, firsts = np.empty_like(cells.starts[:-1]), np.empty_like(cells.starts[:-1])
+    join_cells(
+        cells.x, cells.y, cells.order, cells.keys, cells.starts, cells.cell_weights, counts,
+        layout, eps, min_samples, n_threads, parents, firsts,
+    )  # fmt: skip
+    numbers = number_clusters(parents, firsts)
+    labels, core = np.empty(len(counts), np.int64), np.empty(len(counts), np.bool_)
+    label_points(
+        cells.x, cells.y, cells.order, cells.keys, cells.starts, cells.cell_weights, counts,
+        parents, numbers, layout, eps, min_samples, n_threads, labels, core,
+    )  # fmt: skip
+    return labels, core

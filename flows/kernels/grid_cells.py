@@ -1,0 +1,346 @@
+"""Points sorted into the occupied cells of a grid, in two passes that any number of threads share.
+
+Cells have side eps / sqrt 2 * (1 - 2^-10). With i = floor((x - x0) / side) below 2^31, rounding moves a point by less
+than 2^-20 of a side. So
+
+- two points of one cell are neighbours: they differ by less than side * (1 + 2^-19) along each axis, hence
+  dx^2 + dy^2 < 2 side^2 (1 + 2^-17) < eps^2 (1 - 2^-10);
+- a neighbour lies at most REACH = 2 cells away along each axis: eps / side < 1.416, and 1.416 + 2^-19 < 2.
+
+Occupied cells are a list sorted by key = row * stride + column; rows run along the longer axis. Nothing is ever
+allocated per cell of the whole box. First the points are scattered into at most MOST_BUCKETS runs of consecutive keys, with
+one small histogram per thread; then each bucket, which mostly fits a core's cache, is sorted by one thread: by counting
+where its keys are few, else by comparing. Both passes are stable, so points of a cell are in input order, whatever the
+number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+REACH = 2
+POINTS_PER_BUCKET = 16_384
+LEAST_BUCKETS, MOST_BUCKETS = 256, 1024
+"""Few enough that a core's cache holds the ends of all, many enough to share a crowded city among threads."""
+MOST_CELLS = 2**31
+"""Along an axis."""
+SHRINK = 1 - 2**-10
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Index = NDArray[np.int32] | NDArray[np.int64]
+
+
+class Survey(NamedTuple):
+    """What one look at the input shows: bounds in metres, the weights' least value and sum, whether all is finite."""
+
+    low: tuple[float, float]
+    high: tuple[float, float]
+    finite: bool
+    least_weight: int
+    total_weight: int
+
+
+class Layout(NamedTuple):
+    """Where the cells lie.
+
+    axis: of points_m, along which rows are counted. row0_m, column0_m: origin. per_m: cells per metre.
+    stride: difference of the keys of a cell and the one a row further.
+    """
+
+    axis: int
+    row0_m: float
+    column0_m: float
+    per_m: float
+    stride: int
+    n_keys: int
+
+
+class Cells(NamedTuple):
+    """n points in k occupied cells.
+
+    x, y: float64[n] metres, in cell order (x is the coordinate across a row's cells). weights: int64[n], or empty
+    where all are 1. order: index[n], input index of each. keys: int64[k], ascending. starts: index[k + 1], first point
+    of each cell. cell_weights: int64[k], or empty where all weights are 1.
+    """
+
+    x: Floats
+    y: Floats
+    weights: Ints
+    order: Index
+    keys: Ints
+    starts: Index
+    cell_weights: Ints
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _survey(points: Floats, weights: Ints, n_threads: int, bounds: Floats, sums: Ints) -> None:
+    n = len(points)
+    for thread in prange(n_threads):
+        start, stop = n * thread // n_threads, n * (thread + 1) // n_threads
+        finite = True
+        x_low, x_high, y_low, y_high = np.inf, -np.inf, np.inf, -np.inf
+        x_low2, x_high2, y_low2, y_high2 = np.inf, -np.inf, np.inf, -np.inf
+        for i in range(start, stop - 1, 2):  # two chains: one would wait for the comparison before
+            x, y, x2, y2 = points[i, 0], points[i, 1], points[i + 1, 0], points[i + 1, 1]
+            finite &= (abs(x) < np.inf) & (abs(y) < np.inf) & (abs(x2) < np.inf) & (abs(y2) < np.inf)
+            x_low = x if x < x_low else x_low
+            x_high = x if x > x_high else x_high
+            y_low = y if y < y_low else y_low
+            y_high = y if y > y_high else y_high
+            x_low2 = x2 if x2 < x_low2 else x_low2
+            x_high2 = x2 if x2 > x_high2 else x_high2
+            y_low2 = y2 if y2 < y_low2 else y_low2
+            y_high2 = y2 if y2 > y_high2 else y_high2
+        if stop > start:
+            x, y = points[stop - 1, 0], points[stop - 1, 1]
+            finite &= (abs(x) < np.inf) & (abs(y) < np.inf)
+            bounds[thread, 0] = min(x, x_low, x_low2)
+            bounds[thread, 1] = min(y, y_low, y_low2)
+            bounds[thread, 2] = max(x, x_high, x_high2)
+            bounds[thread, 3] = max(y, y_high, y_high2)
+        least, upper, lower = np.int64(2**63 - 1), np.int64(0), np.int64(0)
+        for i in range(start, stop):
+            least = min(least, weights[i])
+            upper += weights[i] >> 32  # in halves, which can't overflow
+            lower += weights[i] & 0xFFFFFFFF
+        sums[thread, 0], sums[thread, 1], sums[thread, 2] = least, upper, lower
+        sums[thread, 3] = finite
+
+
+def survey(points: Floats, weights: Ints, n_threads: int) -> Survey:
+    """Look once at n >= 1 points: float64[n, 2] and weights: int64[n]."""
+    bounds = np.full((n_threads, 4), np.inf)
+    bounds[:, 2:] = -np.inf
+    sums = np.empty((n_threads, 4), np.int64)
+    _survey(points, weights, n_threads, bounds, sums)
+    low, high = bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)
+    total = (int(sums[:, 1].sum()) << 32) + int(sums[:, 2].sum())
+    return Survey(
+        (float(low[0]), float(low[1])),
+        (float(high[0]), float(high[1])),
+        bool(sums[:, 3].all()),
+        int(sums[:, 0].min()),
+        total,
+    )
+
+
+def lay_out(seen: Survey, eps: float) -> Layout | None:
+    """Lay the cells over the bounds; None where an axis would have too many of them."""
+    side = eps / math.sqrt(2) * SHRINK
+    spans = (seen.high[0] - seen.low[0], seen.high[1] - seen.low[1])
+    # Far from the origin of the coordinates, bounds of cells would be rounded to more than a fraction of a side.
+    farthest = max(map(abs, (*seen.low, *seen.high)))
+    if side == 0 or not max(spans) / side < MOST_CELLS - 2 * REACH - 1 or not farthest / side < 2**38:
+        return None
+    axis = 0 if spans[0] >= spans[1] else 1
+    rows, columns = (int(spans[a] / side) + 1 for a in (axis, 1 - axis))
+    stride = columns + 2 * REACH + 1
+    return Layout(axis, seen.low[axis], seen.low[1 - axis], 1 / side, stride, (rows + 2) * stride)
+
+
+@njit(cache=True, inline="always")
+def _key(row_m, column_m, row0, column0, per_m, stride):  # type: ignore[no-untyped-def]
+    return np.int64((row_m - row0) * per_m) * stride + np.int64((column_m - column0) * per_m)
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _scatter(
+    points: Floats,
+    weights: Ints,
+    layout: tuple[int, float, float, float, int, int],
+    shift: int,
+    n_threads: int,
+    n_buckets: int,
+    out_points: Floats,
+    out_weights: Ints,
+    out_order: Index,
+) -> Ints:
+    """Group points by key >> shift, stably; give the buckets' starts."""
+    axis, row0, column0, per_m, stride, _ = layout
+    n = len(points)
+    counts = np.zeros((n_threads, n_buckets + 16), np.int64)  # padded: threads share no cache line
+    for thread in prange(n_threads):
+        for i in range(n * thread // n_threads, n * (thread + 1) // n_threads):
+            key = _key(points[i, axis], points[i, 1 - axis], row0, column0, per_m, stride)
+            counts[thread, key >> shift] += 1
+    bounds = np.empty(n_buckets + 1, np.int64)
+    total = 0
+    for bucket in range(n_buckets):
+        bounds[bucket] = total
+        for thread in range(n_threads):
+            count = counts[thread, bucket]
+            counts[thread, bucket] = total
+            total += count
+    bounds[n_buckets] = total
+    weighted = len(out_weights) > 0
+    for thread in prange(n_threads):
+        place_of = counts[thread]
+        for i in range(n * thread // n_threads, n * (thread + 1) // n_threads):
+            row_m, column_m = points[i, axis], points[i, 1 - axis]
+            bucket = _key(row_m, column_m, row0, column0, per_m, stride) >> shift
+            place = place_of[bucket]
+            place_of[bucket] = place + 1
+            out_points[place, 0] = column_m
+            out_points[place, 1] = row_m
+            out_order[place] = i
+            if weighted:
+                out_weights[place] = weights[i]
+    return bounds
+
+
+@njit(cache=True, error_model="numpy")
+def _sort_by_counting(points, weights, order, start, stop, keys, n_keys, cells, x, y, out_weights, out_order):  # type: ignore[no-untyped-def]
+    places = np.zeros(n_keys + 1, np.int32)
+    for i in range(stop - start):
+        places[keys[i] + 1] += 1
+    for key in range(n_keys):
+        places[key + 1] += places[key]
+    for i in range(stop - start):
+        place = start + places[keys[i]]
+        places[keys[i]] += 1
+        x[place], y[place] = points[start + i, 0], points[start + i, 1]
+        out_order[place] = order[start + i]
+        if len(weights) > 0:
+            out_weights[place] = weights[start + i]
+    # places[key] is now where the cell ends. The points' old places are free: they take the list of cells.
+    found, begin = 0, np.int32(0)
+    for key in range(n_keys):
+        if places[key] > begin:
+            cells[start + found, 0], cells[start + found, 1] = key, start + begin
+            found += 1
+            begin = places[key]
+    return found
+
+
+@njit(cache=True, error_model="numpy")
+def _sort_by_comparing(points, weights, order, start, stop, keys, cells, x, y, out_weights, out_order):  # type: ignore[no-untyped-def]
+    ranked = np.argsort(keys, kind="mergesort")
+    for i in range(stop - start):
+        source = start + ranked[i]
+        x[start + i], y[start + i] = points[source, 0], points[source, 1]
+        out_order[start + i] = order[source]
+        if len(weights) > 0:
+            out_weights[start + i] = weights[source]
+    found = 0
+    for i in range(stop - start):
+        if i == 0 or keys[ranked[i]] != keys[ranked[i - 1]]:
+            cells[start + found, 0], cells[start + found, 1] = keys[ranked[i]], start + i
+            found += 1
+    return found
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _sort_buckets(
+    points: Floats,
+    cells: Ints,
+    weights: Ints,
+    order: Index,
+    bounds: Ints,
+    layout: tuple[int, float, float, float, int, int],
+    shift: int,
+    compare: bool,
+    n_threads: int,
+    x: Floats,
+    y: Floats,
+    out_weights: Ints,
+    out_order: Index,
+) -> Ints:
+    """Sort each bucket by key, and list its cells (key, first point) in `cells`, which is the memory of `points`.
+
+    Returns:
+        int64[n_buckets + 1]: cells before each bucket.
+    """
+    _, row0, column0, per_m, stride, _ = layout
+    n, n_buckets = len(points), len(bounds) - 1
+    before = np.zeros(n_buckets + 1, np.int64)
+    for thread in prange(n_threads):
+        first = np.searchsorted(bounds, n * thread // n_threads)
+        last = np.searchsorted(bounds, n * (thread + 1) // n_threads) if thread + 1 < n_threads else n_buckets
+        for bucket in range(first, last):
+            start, stop = bounds[bucket], bounds[bucket + 1]
+            if stop == start:
+                continue
+            base = np.int64(bucket) << shift
+            keys = np.empty(stop - start, np.int64)
+            least, most = np.int64(2**62), np.int64(0)
+            for i in range(stop - start):
+                key = _key(points[start + i, 1], points[start + i, 0], row0, column0, per_m, stride) - base
+                keys[i] = key
+                least, most = min(least, key), max(most, key)
+            for i in range(stop - start):
+                keys[i] -= least
+            n_keys = most - least + 1
+            if compare or n_keys > 4 * (stop - start) + 256 or stop - start >= 2**31:
+                found = _sort_by_comparing(
+                    points, weights, order, start, stop, keys, cells, x, y, out_weights, out_order
+                )
+            else:
+                found = _sort_by_counting(
+                    points, weights, order, start, stop, keys, n_keys, cells, x, y, out_weights, out_order
+                )
+            for cell in range(start, start + found):
+                cells[cell, 0] += base + least
+            before[bucket + 1] = found
+    for bucket in range(n_buckets):
+        before[bucket + 1] += before[bucket]
+    return before
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _list_cells(
+    cells: Ints, bounds: Ints, before: Ints, weights: Ints, n_threads: int, keys: Ints, starts: Index, cell_weights: Ints
+) -> None:
+    n, n_buckets, n_cells = bounds[-1], len(bounds) - 1, len(keys)
+    starts[n_cells] = n
+    for thread in prange(n_threads):
+        for bucket in range(n_buckets * thread // n_threads, n_buckets * (thread + 1) // n_threads):
+            for i in range(before[bucket + 1] - before[bucket]):
+                keys[before[bucket] + i] = cells[bounds[bucket] + i, 0]
+                starts[before[bucket] + i] = cells[bounds[bucket] + i, 1]
+    if len(weights) > 0:
+        for thread in prange(n_threads):
+            for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
+                total = np.int64(0)
+                for i in range(starts[cell], starts[cell + 1]):
+                    total += weights[i]
+                cell_weights[cell] = total
+
+
+def sort_into_cells(
+    points: Floats, weights: Ints, layout: Layout, n_threads: int, index: type[np.signedinteger], compare: bool = False
+) -> Cells:
+    """Sort n points into cells.
+
+    Args:
+        points: float64[n, 2], metres, C-contiguous, n >= 1.
+        weights: int64[n], or empty where all are 1.
+        layout: from `lay_out` of these points.
+        n_threads: threads in force (flows.kernels.threads).
+        index: int32 or int64, able to hold n.
+        compare: sort every bucket by comparing keys, as if the cells were sparse; for tests.
+    """
+    n, weighted = len(points), len(weights)
+    wanted = min(max(n // POINTS_PER_BUCKET, LEAST_BUCKETS), MOST_BUCKETS)
+    shift = max(0, math.ceil(math.log2(layout.n_keys / wanted)))
+    n_buckets = (layout.n_keys >> shift) + 1
+    rough, rough_weights, rough_order = np.empty((n, 2)), np.empty(weighted, np.int64), np.empty(n, index)
+    bounds = _scatter(points, weights, layout, shift, n_threads, n_buckets, rough, rough_weights, rough_order)
+    x, y, order = np.empty(n), np.empty(n), np.empty(n, index)
+    sorted_weights = np.empty(weighted, np.int64)
+    listed = rough.view(np.int64)
+    before = _sort_buckets(
+        rough, listed, rough_weights, rough_order, bounds, layout, shift, compare, n_threads,
+        x, y, sorted_weights, order,
+    )  # fmt: skip
+    del rough_weights, rough_order
+    n_cells = int(before[-1])
+    keys, starts = np.empty(n_cells, np.int64), np.empty(n_cells + 1, index)
+    cell_weights = np.empty(n_cells if weighted else 0, np.int64)
+    _list_cells(listed, bounds, before, sorted_weights, n_threads, keys, starts, cell_weights)
+    return Cells(x, y, sorted_weights, order, keys, starts, cell_weights)
