@@ -22,7 +22,7 @@ _OFFSETS = [(dx, dy) for dx in range(-REACH, REACH + 1) for dy in range(-REACH, 
 _FORWARD = sorted((o for o in _OFFSETS if o > (0, 0)), key=lambda o: o[0] ** 2 + o[1] ** 2)
 """Each pair of neighbouring cells once, the nearest first: what these join needs no further look."""
 
-_BATCH = 2**18
+_BATCH = 2**17
 """Distances or neighbours held at once."""
 _SMALL_PAIR = 2**12
 """Up to this many distances, a pair of cells is compared point by point instead of with a tree."""

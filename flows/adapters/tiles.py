@@ -153,12 +153,12 @@ def _cell_numbers(coordinate: NDArray[np.float64], side: float) -> NDArray[np.in
     lowest = coordinate.min()
     if (span := float(coordinate.max() - lowest)) > _MOST_CELLS * side:
         raise ParameterError(f"the points span {span:g} m, too many times eps; give a larger eps or mend the points")
-    numbers = ((coordinate - lowest) / side).astype(np.int64)
+    numbers: NDArray[np.int64] = ((coordinate - lowest) / side).astype(np.int64)
     if numbers.max() < 2**31 - 2**8:
         return numbers
     occupied, place = np.unique(numbers, return_inverse=True)
-    steps = np.minimum(np.diff(occupied, prepend=occupied[0]), REACH + 1)
-    return np.cumsum(steps, dtype=np.int64)[place]
+    closed: NDArray[np.int64] = np.cumsum(np.minimum(np.diff(occupied, prepend=occupied[0]), REACH + 1))
+    return closed[place]
 
 
 def _median_cut(axis: NDArray[np.int64], counts: NDArray[np.int64]) -> int:
