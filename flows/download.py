@@ -138,6 +138,8 @@ class Downloader:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return work()
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
+                raise SourceError(f"{url}: {error} Check TAXI_TLC_BASE_URL.") from error
             except (httpx.TransportError, _TransientError) as error:
                 fault = str(error) or type(error).__name__
                 if attempt == _ATTEMPTS:

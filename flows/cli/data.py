@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flows.cli.common import Row, TaxiGroup, download_progress, print_error, print_rows
-from flows.errors import ParameterError, SourceError, TaxiFlowsError
+from flows.errors import ParameterError, SourceError
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from flows.steps.check import FileReport
+
+FAILED = 1
 
 
 @click.group(cls=TaxiGroup)
@@ -73,6 +81,62 @@ def synth(rows: int, seed: int, month: str, as_json: bool) -> None:
 
 
 @data.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def check(files: tuple[str, ...], as_json: bool) -> None:
+    """Say what local files are, what is in them and what would be dropped, without clustering.
+
+    A file that `run` would refuse is named on stderr; the command then ends with 1.
+    """
+    from flows.settings import load_settings
+
+    settings = load_settings()
+    reports, refused = [], 0
+    for file in files:
+        try:
+            reports += _check(file, settings)
+        except SourceError as error:
+            print_error(str(error))
+            refused += 1
+    if as_json:
+        click.echo(f"[{', '.join(report.model_dump_json(indent=2) for report in reports)}]")
+    else:
+        for report in reports:
+            click.echo("\n".join(_report_lines(report)))
+    if refused:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _check(file: str, settings: Settings) -> list[FileReport]:
+    """Reports of one file, or of the files that a glob names."""
+    from flows.parameters import experiment_spec
+    from flows.progress import terminal_progress
+    from flows.sources import resolve, zone_table
+    from flows.steps.check import check_file
+    from flows.store import open_store
+
+    store = open_store(settings)
+    zones = zone_table(settings, store)
+    zone_ids = None if zones is None else frozenset(zones.ids)
+    with resolve(experiment_spec(file, use_minio=False), settings, store) as found:
+        return [check_file(one, settings, zone_ids, terminal_progress()) for one in found]
+
+
+def _report_lines(report: FileReport) -> Iterator[str]:
+    times = "with times" if report.has_times else "without times"
+    yield f"{report.name}: {report.dialect} ({report.service}), {report.rows:,} rows, {report.kind}, {times}"
+    if report.truncated_last_line:
+        yield "  the last line is cut off: `run` refuses the file without --skip-truncated"
+    for end in report.ends:
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in end.dropped.items())
+        yield f"  {end.end}: {end.used:,} used, dropped: {dropped}"
+    used = ", ".join(f"{column.name.strip()} ({column.role})" for column in report.columns if column.role is not None)
+    others = ", ".join(column.name.strip() for column in report.columns if column.role is None)
+    yield f"  columns used: {used}"
+    yield f"  other columns: {others or 'none'}"
+
+
+@data.command()
 @click.argument("service", metavar="yellow|green|fhv|fhvhv")
 @click.argument("months", nargs=-1, required=True, metavar="YYYY-MM...")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
@@ -91,7 +155,4 @@ def fetch(service: str, months: tuple[str, ...], as_json: bool) -> None:
         for month in months:
             for found in fetch_month(service, month, settings, store, progress):
                 fetched.setdefault(found.key, found)
-    rows: list[Row] = [
-        {"key": one.key, "size_bytes": one.size_bytes, "downloaded": one.downloaded} for one in fetched.values()
-    ]
-    print_rows(("key", "size_bytes", "downloaded"), rows, as_json=as_json)
+    print_rows(("key", "size_bytes", "downloaded"), [asdict(one) for one in fetched.values()], as_json=as_json)

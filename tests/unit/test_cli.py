@@ -21,7 +21,7 @@ HEAVY = {"prefect", "pydantic", "numpy", "pandas", "pyarrow", "sklearn", "numba"
 
 
 def taxi_flows(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from flows.cli import main; main(prog_name='taxi-flows')", *args]
+    command = [sys.executable, "-m", "flows", *args]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
 
 
@@ -108,8 +108,8 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
         file = tmp_path / "store" / "taxi-data" / f"{number:04}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    code = "from flows.cli import main; main(['data', 'ls'], prog_name='taxi-flows')"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", "flows", "data", "ls"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.read(1)

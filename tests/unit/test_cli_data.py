@@ -71,3 +71,43 @@ def test_a_bad_synthetic_month_is_bad_usage(args: tuple[str, str]) -> None:
     done = data("synth", *args)
     assert done.exit_code == 2
     assert keys() == []
+
+
+def test_a_file_is_described(shared_data: Path) -> None:
+    file = shared_data / "coords/yellow_tripdata_2016-01_head2k.bhuvankumar007.csv"
+    [report] = json.loads(data("check", file, "--json").stdout)
+    assert report["name"] == file.name or report["name"] == str(file)
+    assert (report["service"], report["rows"], report["kind"]) == ("yellow", 1999, "coordinates")
+    assert report["truncated_last_line"] is False
+    pickup = report["ends"][0]
+    assert pickup["dropped"]["zero"] == 36
+    assert pickup["used"] == 1999 - sum(pickup["dropped"].values())
+    roles = {column["name"]: column["role"] for column in report["columns"]}
+    assert roles["RatecodeID"] is None
+    assert roles["pickup_longitude"] is not None
+
+
+def test_a_description_is_readable(shared_data: Path) -> None:
+    done = data("check", shared_data / "coords/yellow_tripdata_2016-01_head2k.bhuvankumar007.csv")
+    assert "1,999 rows, coordinates, with times" in done.stdout
+    assert "zero 36" in done.stdout
+    assert "columns used: " in done.stdout
+
+
+def test_a_cut_off_last_line_is_reported(shared_data: Path) -> None:
+    done = data("check", shared_data / "messy/tlc_heads/yellow_tripdata_2016-01.csv")
+    assert done.exit_code == 0, done.stderr
+    assert "--skip-truncated" in done.stdout
+
+
+def test_a_refused_file_is_named_and_the_others_are_described(shared_data: Path, tmp_path: Path) -> None:
+    good = shared_data / "coords/yellow_tripdata_2016-01_head2k.bhuvankumar007.csv"
+    missing = tmp_path / "missing.csv"
+    foreign = tmp_path / "foreign.csv"
+    foreign.write_text("colour,size\nred,1\n")
+    done = data("check", missing, foreign, tmp_path, good, "--json")
+    assert done.exit_code == 1
+    assert [report["rows"] for report in json.loads(done.stdout)] == [1999]
+    assert len(done.stderr.strip().splitlines()) == 3
+    assert "missing.csv" in done.stderr
+    assert "foreign.csv" in done.stderr

@@ -117,6 +117,13 @@ def test_an_unreachable_server_is_named(trial: Trial) -> None:
         trial.get("http://127.0.0.1:9/a.bin")
 
 
+@pytest.mark.parametrize("url", ["tlc/a.bin", "ftp://127.0.0.1/a.bin", "http://127.0.0.1:port/a.bin"])
+def test_what_is_no_address_is_refused_at_once(trial: Trial, url: str) -> None:
+    with pytest.raises(SourceError, match="TAXI_TLC_BASE_URL"):
+        trial.get(url)
+    assert trial.paused == []
+
+
 def test_two_downloads_of_one_file_do_not_mix(server: FileServer, tmp_path: Path) -> None:
     first = Trial(tmp_path)
     with first.downloader as downloader:
