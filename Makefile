@@ -1,0 +1,79 @@
+# Needs GNU make and Python 3.11 to 3.14; the rest is installed into .venv from requirements/*.txt.
+# PYTHON=python3.13 picks another Python for a new .venv. uv is used where it is on PATH, pip otherwise.
+# Paths are relative and programs run as modules, so that the repository may lie in a folder with spaces.
+
+PYTHON ?= python3
+BIN := .venv/bin/python
+MONTH := synthetic_yellow_tripdata_2016-01.parquet
+
+# A stamp carries the checksum of what was installed: another lock or pyproject.toml has another stamp.
+sum = $(shell cat requirements/$(1).txt pyproject.toml | cksum | cut -d ' ' -f 1)
+EVALUATION := .venv/evaluation-$(call sum,evaluation).stamp
+DEV := .venv/dev-$(call sum,dev).stamp
+
+.PHONY: help setup run test unit lint bench lock clean
+
+help: ## Print this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/make \1@\2/p' Makefile | awk -F @ '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup: $(DEV) ## Create .venv with everything that tests need
+
+run: $(EVALUATION) ## Cluster a synthetic month as a Prefect flow: its result table and its record
+	@echo "Making a synthetic month (no real trips) in the object store ..."
+	$(BIN) -m flows data synth
+	$(BIN) -m flows evaluate $(MONTH) --eps 0.1 --min-samples 50
+
+test: lint ## Lint, then run all tests with coverage; sets up what is missing
+	$(BIN) -m pytest --cov $(ARGS)
+
+unit: $(DEV) ## Run the unit tests only, without coverage: make unit ARGS="-k prepare"
+	$(BIN) -m pytest tests/unit $(ARGS)
+
+lint: $(DEV) ## Check format, style, types and layers
+	$(BIN) -m ruff format --check
+	$(BIN) -m ruff check
+	$(BIN) -m mypy
+	$(BIN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+bench: $(DEV) ## Measure side by side with the plain ways, and print the ratios
+	$(BIN) -m benchmarks $(ARGS)
+
+# Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
+lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions
+	$(call compile,dev) $(ARGS)
+	$(call compile,evaluation) --constraint requirements/dev.txt
+	$(call compile,experiment) --constraint requirements/dev.txt
+
+clean: ## Remove .venv, caches and build results; the object store stays
+	rm -rf .venv .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(EVALUATION): | .venv/created
+	@$(call install,evaluation)
+	@touch $@
+
+# dev.txt holds all of evaluation.txt in the same versions.
+$(DEV): | .venv/created
+	@$(call install,dev)
+	@touch $@ $(EVALUATION)
+
+.venv/created:
+	@command -v "$(PYTHON)" > /dev/null || { echo "error: no $(PYTHON). Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else "error: $(PYTHON) is Python %d.%d; 3.11 to 3.14 is needed. Name one: make PYTHON=/path/to/python3.12" % v)'
+	"$(PYTHON)" -m venv .venv
+	@touch $@
+
+# $(call install,LOCK): what the lock names, each file checked by its hash, then the project itself.
+define install
+rm -f .venv/*.stamp; echo "Installing requirements/$(1).txt into .venv (the first time takes a minute or two) ..."; \
+if command -v uv > /dev/null && uv pip install --quiet --python .venv --require-hashes -r requirements/$(1).txt; \
+then uv pip install --quiet --python .venv --no-deps --no-build-isolation -e .; \
+else $(BIN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt && \
+     $(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; fi
+endef
+
+# $(call compile,EXTRA): one lock for all platforms and Python versions.
+define compile
+$(BIN) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock" --group build --extra $(1) --output-file requirements/$(1).txt
+endef
