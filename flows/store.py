@@ -1,0 +1,274 @@
+"""The object store: months of trips in one bucket, records in another.
+
+An object has a key such as `reference/taxi_zones.zip`; folders exist only as beginnings of keys. An object is replaced
+whole or not at all, and what was written is read again and compared before it counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BufferedRandom, BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from flows.atomic import PARTIAL_SUFFIX, replacing
+from flows.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_CHUNK_BYTES = 1 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object. The etag changes when the content is replaced; compare it with nothing but an earlier etag."""
+
+    bucket: str
+    key: str
+    size_bytes: int
+    etag: str
+    modified: datetime
+
+
+class ObjectStore(Protocol):
+    """What every store can do. Each method raises StoreError where the store refuses or loses something."""
+
+    def put_file(self, bucket: str, key: str, file: Path) -> ObjectInfo:
+        """Copy a local file into the store, replacing an object of that key."""
+
+    def put_bytes(self, bucket: str, key: str, content: bytes) -> ObjectInfo:
+        """Keep these bytes, replacing an object of that key."""
+
+    def get_bytes(self, bucket: str, key: str) -> bytes:
+        """The content of an object; StoreError where there is none."""
+
+    def stat(self, bucket: str, key: str) -> ObjectInfo | None:
+        """What is known of an object without reading it; None where there is none."""
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """The objects whose keys begin with the prefix, by key. Reads no folder that can't hold one."""
+
+    def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        """The distinct beginnings of keys up to the first `/` after the prefix, in order, without visiting them."""
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def local_path(self, bucket: str, key: str) -> AbstractContextManager[Path]:
+        """A file with the object's content and name, readable while the block lasts. Don't write to it."""
+
+    def location(self, bucket: str, key: str) -> str:
+        """Where a person finds the object: a path, or an address."""
+
+    def describe(self) -> str:
+        """What this store is and where, for people."""
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The store that the settings name.
+
+    Raises:
+        SettingsError: MINIO_ENDPOINT is set.
+    """
+    if settings.minio.endpoint is not None:
+        raise SettingsError(
+            f"MINIO_ENDPOINT is {settings.minio.endpoint!r}, but the store of this release is a local directory: "
+            "unset MINIO_ENDPOINT, and choose the directory with TAXI_STORE_DIR."
+        )
+    return LocalStore(settings.store_dir)
+
+
+def key_fault(key: str) -> str | None:
+    """Why a key can't name an object, or None."""
+    if key.startswith("/"):
+        return "it is an absolute path"
+    if "\0" in key or "\\" in key:
+        return "it holds a backslash or a zero byte"
+    parts = key.split("/")
+    if "" in parts:
+        return "a part of it is empty"
+    if any(part.startswith(".") for part in parts):
+        return "a part of it begins with a dot"
+    return None
+
+
+class LocalStore:
+    """Objects as files: `<root>/<bucket>/<key>`.
+
+    The etag is size and time of change, so that asking for it costs the same for a file of any size.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def put_file(self, bucket: str, key: str, file: Path) -> ObjectInfo:
+        """Copy a local file into the store."""
+        try:
+            content = file.open("rb")
+        except OSError as error:
+            raise StoreError(f"{file} can't be put into the store: {error.strerror}.") from error
+        with content:
+            return self._put(bucket, key, content)
+
+    def put_bytes(self, bucket: str, key: str, content: bytes) -> ObjectInfo:
+        """Keep these bytes."""
+        return self._put(bucket, key, BytesIO(content))
+
+    def _put(self, bucket: str, key: str, content: BinaryIO) -> ObjectInfo:
+        target = self._path(bucket, key)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as file:
+                written = _Hashing(file)
+                shutil.copyfileobj(content, written, _CHUNK_BYTES)
+                _check(file, written, target)
+            _sync_folder(target.parent)
+            return _info(bucket, key, target.stat())
+        except OSError as error:
+            raise StoreError(f"{target} was not written: {error.strerror or error}. {_advice(error)}") from error
+
+    def get_bytes(self, bucket: str, key: str) -> bytes:
+        """The content of an object."""
+        with self.local_path(bucket, key) as file:
+            return file.read_bytes()
+
+    def stat(self, bucket: str, key: str) -> ObjectInfo | None:
+        """What is known of an object."""
+        path = self._path(bucket, key)
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} can't be looked at: {error.strerror}. {_advice(error)}") from error
+        return _info(bucket, key, found) if stat.S_ISREG(found.st_mode) else None
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """The objects whose keys begin with the prefix."""
+        folder, _, start = prefix.rpartition("/")
+        for entry in _scan(self._path(bucket, folder if "/" in prefix else None), start):
+            key = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir():
+                yield from self.list(bucket, f"{key}/")
+            elif (found := self.stat(bucket, key)) is not None:  # it may have been deleted meanwhile
+                yield found
+
+    def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
+        """The folders in which keys with the prefix go on, each with its `/`."""
+        folder, _, start = prefix.rpartition("/")
+        for entry in _scan(self._path(bucket, folder if "/" in prefix else None), start):
+            if entry.is_dir():
+                yield f"{folder}/{entry.name}/" if folder else f"{entry.name}/"
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object."""
+        path = self._path(bucket, key)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path} was not deleted: {error.strerror}. {_advice(error)}") from error
+
+    @contextmanager
+    def local_path(self, bucket: str, key: str) -> Iterator[Path]:
+        """The object's own file."""
+        path = self._path(bucket, key)
+        if not path.is_file():
+            raise StoreError(f"there is no object {key!r} in bucket {bucket!r} of {self.describe()}.")
+        if not os.access(path, os.R_OK):
+            raise StoreError(f"{path} can't be read: check its permissions.")
+        yield path
+
+    def location(self, bucket: str, key: str) -> str:
+        """The object's path."""
+        return str(self._path(bucket, key))
+
+    def describe(self) -> str:
+        """The directory."""
+        return f"the local store {self._root}"
+
+    def _path(self, bucket: str, key: str | None) -> Path:
+        """The file of an object, or the folder of a bucket."""
+        for name, value in (("bucket", bucket), ("key", key)):
+            fault = key_fault(value) if value is not None else None
+            if fault is not None:
+                raise StoreError(f"{name} {value!r} can't name an object: {fault}. Use a name such as 'folder/file'.")
+        return self._root / bucket / key if key is not None else self._root / bucket
+
+
+def _info(bucket: str, key: str, found: os.stat_result) -> ObjectInfo:
+    modified = datetime.fromtimestamp(found.st_mtime, UTC)
+    return ObjectInfo(bucket, key, found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}", modified)
+
+
+def _scan(folder: Path, start: str) -> list[os.DirEntry[str]]:
+    """Entries whose names begin with `start`, in the order that their keys sort in."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [one for one in entries if one.name.startswith(start) and not _is_partial(one.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{folder} can't be listed: {error.strerror}. {_advice(error)}") from error
+    return sorted(found, key=lambda entry: f"{entry.name}/" if entry.is_dir() else entry.name)
+
+
+class _Hashing:
+    """A file to write to that counts and hashes what it is given."""
+
+    def __init__(self, file: BufferedRandom) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, chunk: bytes) -> int:
+        """Write one chunk."""
+        self._hash.update(chunk)
+        self.size_bytes += len(chunk)
+        return self._file.write(chunk)
+
+    def hexdigest(self) -> str:
+        """SHA-256 of all chunks."""
+        return self._hash.hexdigest()
+
+
+def _check(file: BufferedRandom, written: _Hashing, target: Path) -> None:
+    """Read a file again and compare it with what was written to it."""
+    file.flush()
+    size_bytes = os.fstat(file.fileno()).st_size
+    if size_bytes != written.size_bytes:
+        raise StoreError(f"{target}: {written.size_bytes} bytes were written, {size_bytes} are there. Check the disk.")
+    file.seek(0)
+    if hashlib.file_digest(file, "sha256").hexdigest() != written.hexdigest():
+        raise StoreError(f"{target}: other bytes were read than were written. Check the disk.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(".") and name.endswith(PARTIAL_SUFFIX)
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "The disk is full: free some space, or choose another directory with TAXI_STORE_DIR."
+    if error.errno in _FORBIDDEN:
+        return "Make the directory writable, or choose another with TAXI_STORE_DIR."
+    return "Check the directory that TAXI_STORE_DIR names."
