@@ -28,18 +28,36 @@ def estimate_neighbours(points_m: NDArray[np.float64], eps_m: float) -> float:
     n = len(points_m)
     if n == 0:
         return 0.0
-    counted = points_m[:: -(-n // _MOST_COUNTED)]
-    cells = np.floor((counted - counted.min(axis=0)) / (eps_m / _CELLS_PER_EPS))
-    asked = cells[:: -(-len(counted) // _MOST_ASKED)]
-    # Complex numbers sort by real, then imaginary part: a pair of floats as one key, whatever the extent.
-    keys, counts = np.unique(cells[:, 0] + 1j * cells[:, 1], return_counts=True)
+    cells = _cells(points_m, eps_m / _CELLS_PER_EPS)
+    asked = cells[:: -(-len(cells) // _MOST_ASKED)]
+    keys, counts = np.unique(cells, return_counts=True)
     found = 0.0
     for (dx, dy), share in _pair_shares().items():
-        wanted = asked[:, 0] + dx + 1j * (asked[:, 1] + dy)
+        wanted = asked + (dx + 1j * dy)
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         found += share * float(counts[place][keys[place] == wanted].sum())
     others = max(0.0, found / len(asked) - _pair_shares()[0, 0])
-    return min(float(n), 1 + others * (n - 1) / max(1, len(counted) - 1))
+    return min(float(n), 1 + others * (n - 1) / max(1, len(cells) - 1))
+
+
+def estimate_cells(points_m: NDArray[np.float64], eps_m: float) -> int:
+    """Estimate how many cells of eps / sqrt 2 hold points.
+
+    Where there are more points than are counted: cells grow with the points as far as points are alone in theirs.
+    """
+    n = len(points_m)
+    if n == 0:
+        return 0
+    cells = _cells(points_m, eps_m / np.sqrt(2))
+    occupied = len(np.unique(cells))
+    return min(n, int(occupied * (n / len(cells)) ** (occupied / len(cells))))
+
+
+def _cells(points_m: NDArray[np.float64], side_m: float) -> NDArray[np.complex128]:
+    """The cell of every k-th point, column + row j: a pair of floats as one key, whatever the extent."""
+    counted = points_m[:: -(-len(points_m) // _MOST_COUNTED)]
+    cells = np.floor((counted - counted.min(axis=0)) / side_m)
+    return np.ascontiguousarray(cells).view(np.complex128)[:, 0]
 
 
 def _pair_shares() -> dict[tuple[int, int], float]:

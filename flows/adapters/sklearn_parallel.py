@@ -13,6 +13,7 @@ import numpy as np
 from flows.adapters.canonical import number_components
 from flows.adapters.checks import check_input
 from flows.adapters.loop import fit_each
+from flows.adapters.neighbours import estimate_cells
 from flows.adapters.protocol import CellFit, Fit
 from flows.adapters.tiles import Box, Cells, Patch, cells_in, cut, ranges, sort_into_cells, split
 from flows.resources import memory_limit
@@ -26,9 +27,11 @@ _Result = TypeVar("_Result")
 _ONE_TILE_BELOW = 20_000
 _TILES_PER_WORKER = 4
 """Enough that workers end at about the same time, though tiles of as many points differ in work."""
-_BYTES_PER_POINT = 120
-_BYTES_PER_TILE_POINT = 250
 _SMALLEST_TILE = 1_000
+_BYTES_PER_POINT = 90
+_BYTES_PER_CELL = 60
+_BYTES_PER_TILE_POINT = 150
+"""With the halo and the patch that waits."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,10 @@ class SklearnParallelAdapter:
     def estimate_bytes(self, points_m: NDArray[np.float64], eps_m: float, min_samples: int, n_jobs: int) -> int:
         """Estimate the peak memory: arrays over all points, and the tiles that are at work or wait at once."""
         n = len(points_m)
-        at_once = min(n, self._tile_points(n, n_jobs) * n_jobs)
-        return n * _BYTES_PER_POINT + at_once * _BYTES_PER_TILE_POINT
+        tile_points = self._tile_points(n, n_jobs)
+        at_once = min(n, tile_points * n_jobs) if n > tile_points else 0
+        n_cells = estimate_cells(points_m, eps_m)
+        return n * _BYTES_PER_POINT + n_cells * _BYTES_PER_CELL + at_once * _BYTES_PER_TILE_POINT
 
     def fit(
         self,

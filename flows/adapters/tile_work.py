@@ -118,7 +118,8 @@ def _reach(
     for bit in range(int(weights.max()).bit_length()):
         chosen = (weights >> bit) & 1 == 1
         if chosen.any() and len(open_):
-            counts = KDTree(sources_m[chosen]).query_radius(asked_m[open_], eps_m, count_only=True)
+            tree = KDTree(sources_m if chosen.all() else sources_m[chosen])
+            counts = tree.query_radius(asked_m[open_], eps_m, count_only=True)
             total[open_] += counts.astype(np.int64) << bit
             open_ = open_[total[open_] < min_samples]
     return total >= min_samples

@@ -134,7 +134,9 @@ def cut(cells: Cells, box: Box, xy_m: NDArray[np.float64], value: NDArray[np.int
 def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """starts[i], starts[i] + 1, ... for each i, lengths[i] of them, one after the other."""
     ends = offsets(lengths)
-    return np.arange(ends[-1]) + np.repeat(starts - ends[:-1], lengths)
+    numbers = np.repeat(starts - ends[:-1], lengths)
+    numbers += np.arange(ends[-1])
+    return numbers
 
 
 def offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
