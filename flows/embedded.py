@@ -86,7 +86,9 @@ def _start_server(port: int) -> subprocess.Popen[bytes]:
     }
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     options = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
-    return subprocess.Popen([*uvicorn, *options], env=environment, stdout=sys.stderr, start_new_session=True)
+    return subprocess.Popen(  # noqa: S603  (nothing of the command comes from outside)
+        [*uvicorn, *options], env=environment, stdout=sys.stderr, start_new_session=True
+    )
 
 
 def _wait(server: subprocess.Popen[bytes], url: str, say: Callable[[str], None]) -> None:

@@ -45,11 +45,11 @@ def scatter(keys: Keys, bits: int, n_blocks: int, part_keys: Keys, part_index: I
     for block in prange(n_blocks):
         place_of = starts[block]
         for i in range(n * block // n_blocks, n * (block + 1) // n_blocks):
-            part = np.int64(_hash(keys[i]) >> shift)
-            place = place_of[part]
+            home = np.int64(_hash(keys[i]) >> shift)
+            place = place_of[home]
             part_keys[place] = keys[i]
             part_index[place] = i
-            place_of[part] = place + 1
+            place_of[home] = place + 1
     return bounds
 
 
