@@ -6,8 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin/python
 MONTH := synthetic_yellow_tripdata_2016-01.parquet
 
-# A stamp carries the checksum of what was installed: another lock or pyproject.toml has another stamp.
-sum = $(shell cat requirements/$(1).txt pyproject.toml | cksum | cut -d ' ' -f 1)
+# A stamp carries the checksum of what was installed: another lock, pyproject.toml or version has another stamp.
+sum = $(shell cat requirements/$(1).txt pyproject.toml flows/__init__.py | cksum | cut -d " " -f 1)
 EVALUATION := .venv/evaluation-$(call sum,evaluation).stamp
 DEV := .venv/dev-$(call sum,dev).stamp
 
@@ -35,8 +35,9 @@ lint: $(DEV) ## Check format, style, types and layers
 	$(BIN) -m mypy
 	$(BIN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
-bench: $(DEV) ## Measure side by side with the plain ways, and print the ratios
-	$(BIN) -m benchmarks $(ARGS)
+bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results and README get the ratios
+	$(BIN) -m benchmarks.preparing $(ARGS)
+	$(BIN) -m tests.readme_parts
 
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
 lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions

@@ -1,0 +1,37 @@
+"""What importing costs: flow modules and the command line stay light, so that registration runs from a small image."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sklearn", "joblib", "numba", "pyproj", "shapely", "shapefile"}
+LIGHT_MODULES = [
+    "flows.experiment_pipeline",
+    "flows.evaluation_flows",
+    "flows.cli",
+    "flows.errors",
+    "flows.model",
+    "flows.parameters",
+    "flows.settings",
+    "flows.store",
+]
+
+
+def imported_by(statement: str) -> set[str]:
+    """Top-level modules in memory after the statement ran in a fresh interpreter."""
+    program = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}}, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split("\n"))
+
+
+def test_light_modules_import_nothing_heavy() -> None:
+    assert imported_by(f"import {', '.join(LIGHT_MODULES)}") & HEAVY == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
+def test_help_imports_neither_prefect_nor_numpy(arguments: list[str]) -> None:
+    statement = f"from flows.cli import main\nmain({arguments!r}, standalone_mode=False)"
+    assert imported_by(statement) & (HEAVY | {"prefect", "pydantic", "rich"}) == set()
