@@ -59,7 +59,7 @@ def check_store(settings: Settings) -> Check:
                 )
         return Check("Store", True, store.describe())
     except TaxiFlowsError as error:
-        return Check("Store", False, str(error), "TAXI_STORE_DIR names the local store, MINIO_ENDPOINT a remote one.")
+        return Check("Store", False, str(error))
 
 
 def check_prefect_api(settings: Settings) -> Check:
@@ -100,13 +100,17 @@ def check_zone_table(settings: Settings) -> Check:
     from flows.sources import zone_table
     from flows.store import open_store
 
-    get_it = "`taxi-flows data fetch yellow 2025-09` downloads it; TAXI_ZONE_TABLE names one elsewhere."
     try:
         table = zone_table(settings, open_store(settings))
     except TaxiFlowsError as error:
-        return Check("Zone table", False, str(error), get_it)
+        return Check("Zone table", False, str(error))
     if table is None:
-        return Check("Zone table", True, "none yet: trips that have zone ids alone can't be placed", get_it)
+        return Check(
+            "Zone table",
+            True,
+            "none yet: trips that have zone ids alone can't be placed",
+            "`taxi-flows data fetch yellow 2025-09` downloads it; TAXI_ZONE_TABLE names one elsewhere.",
+        )
     return Check("Zone table", True, f"{len(table.ids)} zones")
 
 

@@ -110,7 +110,8 @@ def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) ->
 
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        numeric = all(isinstance(row.get(column), int | float) for row in rows)
+        table.add_column(column.replace("_", " "), overflow="fold", justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(_text(row.get(column)) for column in columns))
     stdout_console(pipe_width=1000).print(table)

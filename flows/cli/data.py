@@ -82,9 +82,10 @@ def synth(rows: int, seed: int, month: str, as_json: bool) -> None:
 
 @data.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--minio/--no-minio", "use_minio", default=False, help="FILE names objects of the store, or local files.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def check(files: tuple[str, ...], as_json: bool) -> None:
-    """Say what local files are, what is in them and what would be dropped, without clustering.
+def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
+    """Say what files are, what is in them and what would be dropped, without clustering.
 
     A file that `run` would refuse is named on stderr; the command then ends with 1.
     """
@@ -94,7 +95,7 @@ def check(files: tuple[str, ...], as_json: bool) -> None:
     reports, refused = [], 0
     for file in files:
         try:
-            reports += _check(file, settings)
+            reports += _check(file, use_minio, settings)
         except SourceError as error:
             print_error(str(error))
             refused += 1
@@ -107,7 +108,7 @@ def check(files: tuple[str, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-def _check(file: str, settings: Settings) -> list[FileReport]:
+def _check(file: str, use_minio: bool, settings: Settings) -> list[FileReport]:
     """Reports of one file, or of the files that a glob names."""
     from flows.parameters import experiment_spec
     from flows.progress import terminal_progress
@@ -117,8 +118,8 @@ def _check(file: str, settings: Settings) -> list[FileReport]:
 
     store = open_store(settings)
     zones = zone_table(settings, store)
-    zone_ids = None if zones is None else frozenset(zones.ids)
-    with resolve(experiment_spec(file, use_minio=False), settings, store) as found:
+    zone_ids = None if zones is None else frozenset(zones.ids.tolist())
+    with resolve(experiment_spec(file, use_minio=use_minio), settings, store) as found:
         return [check_file(one, settings, zone_ids, terminal_progress()) for one in found]
 
 
@@ -130,9 +131,9 @@ def _report_lines(report: FileReport) -> Iterator[str]:
     for end in report.ends:
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in end.dropped.items())
         yield f"  {end.end}: {end.used:,} used, dropped: {dropped}"
-    used = ", ".join(f"{column.name.strip()} ({column.role})" for column in report.columns if column.role is not None)
+    known = ", ".join(f"{column.name.strip()} ({column.role})" for column in report.columns if column.role is not None)
     others = ", ".join(column.name.strip() for column in report.columns if column.role is None)
-    yield f"  columns used: {used}"
+    yield f"  columns known: {known}"
     yield f"  other columns: {others or 'none'}"
 
 

@@ -22,6 +22,6 @@ def doctor(as_json: bool) -> None:
     else:
         for check in checks:
             mark = click.style("ok  ", fg="green") if check.ok else click.style("fail", fg="red", bold=True)
-            echo(f"{mark}  {check.name}: {check.found}{f'. {check.mend}' if check.mend else ''}")
+            echo(f"{mark}  {check.name}: {check.found.rstrip('.')}.{f' {check.mend}' if check.mend else ''}")
     if not all(check.ok for check in checks):
         raise click.exceptions.Exit(FAILED)

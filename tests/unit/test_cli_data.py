@@ -83,7 +83,7 @@ def test_a_file_is_described(shared_data: Path) -> None:
     assert pickup["dropped"]["zero"] == 36
     assert pickup["used"] == 1999 - sum(pickup["dropped"].values())
     roles = {column["name"]: column["role"] for column in report["columns"]}
-    assert roles["RatecodeID"] is None
+    assert roles["tolls_amount"] is None
     assert roles["pickup_longitude"] is not None
 
 
@@ -91,7 +91,7 @@ def test_a_description_is_readable(shared_data: Path) -> None:
     done = data("check", shared_data / "coords/yellow_tripdata_2016-01_head2k.bhuvankumar007.csv")
     assert "1,999 rows, coordinates, with times" in done.stdout
     assert "zero 36" in done.stdout
-    assert "columns used: " in done.stdout
+    assert "columns known: " in done.stdout
 
 
 def test_a_cut_off_last_line_is_reported(shared_data: Path) -> None:
@@ -111,3 +111,9 @@ def test_a_refused_file_is_named_and_the_others_are_described(shared_data: Path,
     assert len(done.stderr.strip().splitlines()) == 3
     assert "missing.csv" in done.stderr
     assert "foreign.csv" in done.stderr
+
+
+def test_an_object_is_described() -> None:
+    data("synth", "--rows", "100")
+    [report] = json.loads(data("check", "--minio", "synthetic_yellow_tripdata_2016-01.parquet", "--json").stdout)
+    assert report["rows"] == 100

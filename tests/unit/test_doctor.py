@@ -42,7 +42,7 @@ def test_a_store_that_can_not_be_written_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("TAXI_STORE_DIR", str(tmp_path / "file"))
     check = check_store(load_settings())
     assert not check.ok
-    assert "TAXI_STORE_DIR" in check.mend
+    assert "TAXI_STORE_DIR" in check.found
 
 
 def test_services_that_answer_are_ok(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
