@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from flows.kernels.grid_cells import Cells, Layout, sort_into_cells
 from flows.kernels.grid_core import count_neighbours
 from flows.kernels.grid_join import join_cells
-from flows.kernels.grid_labels import label_points, number_clusters
+from flows.kernels.grid_labels import label_points, number_clusters, put_back
 
-MOST_INT32 = 2**31 - 1
+MOST_INT32 = 2**30 - 1
+"""Points up to which twice a label fits 32 bits."""
 
 
 class Counted(NamedTuple):
@@ -58,7 +59,7 @@ def count(
     cells = sort_into_cells(points, weights, layout, n_threads, index, compare)
     counts = np.empty(len(points), np.int64)
     count_neighbours(
-        cells.x, cells.y, cells.weights, cells.keys, cells.starts, cells.cell_weights,
+        cells.x, cells.y, cells.weights, cells.keys, cells.starts, cells.weight_before,
         layout, eps, least, most, n_threads, counts,
     )  # fmt: skip
     return Counted(cells, layout, eps, least, most, counts)
@@ -69,13 +70,16 @@ def label(counted: Counted, min_samples: int, n_threads: int) -> tuple[NDArray[n
     cells, layout, eps, counts = counted.cells, counted.layout, counted.eps, counted.counts
     parents, firsts = np.empty_like(cells.starts[:-1]), np.empty_like(cells.starts[:-1])
     join_cells(
-        cells.x, cells.y, cells.order, cells.keys, cells.starts, cells.cell_weights, counts,
+        cells.x, cells.y, cells.rough, cells.order, cells.keys, cells.starts, cells.weight_before, counts,
         layout, eps, min_samples, n_threads, parents, firsts,
     )  # fmt: skip
     numbers = number_clusters(parents, firsts)
-    labels, core = np.empty(len(counts), np.int64), np.empty(len(counts), np.bool_)
+    marks = np.empty_like(cells.order)
     label_points(
-        cells.x, cells.y, cells.order, cells.keys, cells.starts, cells.cell_weights, counts,
-        parents, numbers, layout, eps, min_samples, n_threads, labels, core,
+        cells.x, cells.y, cells.rough, cells.keys, cells.starts, cells.weight_before, counts,
+        parents, numbers, layout, eps, min_samples, n_threads, marks,
     )  # fmt: skip
+    del parents, numbers, firsts
+    labels, core = np.empty(len(counts), np.int64), np.empty(len(counts), np.bool_)
+    put_back(marks, cells.bucket, cells.block_starts, labels, core)
     return labels, core

@@ -34,6 +34,7 @@ SHRINK = 1 - 2**-10
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Index = NDArray[np.int32] | NDArray[np.int64]
+LayoutTuple = tuple[int, float, float, float, int, int]
 
 
 class Survey(NamedTuple):
@@ -64,18 +65,28 @@ class Layout(NamedTuple):
 class Cells(NamedTuple):
     """n points in k occupied cells.
 
+    The first pass leaves the points in buckets, the second in cell order. The way back goes by the same two steps,
+    each of which stays within a core's cache: labels written straight to input order would each cost a cache miss.
+
     x, y: float64[n] metres, in cell order (x is the coordinate across a row's cells). weights: int64[n], or empty
-    where all are 1. order: index[n], input index of each. keys: int64[k], ascending. starts: index[k + 1], first point
-    of each cell. cell_weights: int64[k], or empty where all weights are 1.
+    where all are 1. keys: int64[k], ascending. starts: index[k + 1], first point of each cell.
+    weight_before: int64[k + 1], weight of all cells before, or empty where all weights are 1.
+    rough: index[n], place after the first pass of each point in cell order. order: index[n], input index of each
+    point after the first pass. bucket: uint16[n], of each input point.
+    block_starts: int64[b, n_buckets], place after the first pass of the first point of each bucket in block b of b
+    equal blocks of the input.
     """
 
     x: Floats
     y: Floats
     weights: Ints
-    order: Index
     keys: Ints
     starts: Index
-    cell_weights: Ints
+    weight_before: Ints
+    rough: Index
+    order: Index
+    bucket: NDArray[np.uint16]
+    block_starts: Ints
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
@@ -153,49 +164,47 @@ def _key(row_m, column_m, row0, column0, per_m, stride):  # type: ignore[no-unty
 def _scatter(
     points: Floats,
     weights: Ints,
-    layout: tuple[int, float, float, float, int, int],
+    layout: LayoutTuple,
     shift: int,
     n_threads: int,
     n_buckets: int,
+    buckets: NDArray[np.uint16],
     out_points: Floats,
     out_weights: Ints,
     out_order: Index,
 ) -> Ints:
-    """Group points by key >> shift, stably; give the buckets' starts."""
+    """Group points by bucket (key >> shift), stably; give where each block's points of each bucket begin."""
     axis, row0, column0, per_m, stride, _ = layout
-    n = len(points)
-    counts = np.zeros((n_threads, n_buckets + 16), np.int64)  # padded: threads share no cache line
+    n, weighted = len(points), len(out_weights) > 0
+    block_starts = np.zeros((n_threads, n_buckets), np.int64)
     for thread in prange(n_threads):
+        counts = np.zeros(n_buckets, np.int64)
         for i in range(n * thread // n_threads, n * (thread + 1) // n_threads):
-            key = _key(points[i, axis], points[i, 1 - axis], row0, column0, per_m, stride)
-            counts[thread, key >> shift] += 1
-    bounds = np.empty(n_buckets + 1, np.int64)
+            bucket = _key(points[i, axis], points[i, 1 - axis], row0, column0, per_m, stride) >> shift
+            buckets[i] = bucket
+            counts[bucket] += 1
+        block_starts[thread] = counts
     total = 0
     for bucket in range(n_buckets):
-        bounds[bucket] = total
         for thread in range(n_threads):
-            count = counts[thread, bucket]
-            counts[thread, bucket] = total
+            count = block_starts[thread, bucket]
+            block_starts[thread, bucket] = total
             total += count
-    bounds[n_buckets] = total
-    weighted = len(out_weights) > 0
     for thread in prange(n_threads):
-        place_of = counts[thread]
+        places = block_starts[thread].copy()
         for i in range(n * thread // n_threads, n * (thread + 1) // n_threads):
-            row_m, column_m = points[i, axis], points[i, 1 - axis]
-            bucket = _key(row_m, column_m, row0, column0, per_m, stride) >> shift
-            place = place_of[bucket]
-            place_of[bucket] = place + 1
-            out_points[place, 0] = column_m
-            out_points[place, 1] = row_m
+            place = places[buckets[i]]
+            places[buckets[i]] = place + 1
+            out_points[place, 0] = points[i, 1 - axis]
+            out_points[place, 1] = points[i, axis]
             out_order[place] = i
             if weighted:
                 out_weights[place] = weights[i]
-    return bounds
+    return block_starts
 
 
 @njit(cache=True, error_model="numpy")
-def _sort_by_counting(points, weights, order, start, stop, keys, n_keys, cells, x, y, out_weights, out_order):  # type: ignore[no-untyped-def]
+def _sort_by_counting(points, weights, start, stop, keys, n_keys, cells, x, y, out_weights, rough):  # type: ignore[no-untyped-def]
     places = np.zeros(n_keys + 1, np.int32)
     for i in range(stop - start):
         places[keys[i] + 1] += 1
@@ -205,7 +214,7 @@ def _sort_by_counting(points, weights, order, start, stop, keys, n_keys, cells, 
         place = start + places[keys[i]]
         places[keys[i]] += 1
         x[place], y[place] = points[start + i, 0], points[start + i, 1]
-        out_order[place] = order[start + i]
+        rough[place] = start + i
         if len(weights) > 0:
             out_weights[place] = weights[start + i]
     # places[key] is now where the cell ends. The points' old places are free: they take the list of cells.
@@ -219,12 +228,12 @@ def _sort_by_counting(points, weights, order, start, stop, keys, n_keys, cells, 
 
 
 @njit(cache=True, error_model="numpy")
-def _sort_by_comparing(points, weights, order, start, stop, keys, cells, x, y, out_weights, out_order):  # type: ignore[no-untyped-def]
+def _sort_by_comparing(points, weights, start, stop, keys, cells, x, y, out_weights, rough):  # type: ignore[no-untyped-def]
     ranked = np.argsort(keys, kind="mergesort")
     for i in range(stop - start):
         source = start + ranked[i]
         x[start + i], y[start + i] = points[source, 0], points[source, 1]
-        out_order[start + i] = order[source]
+        rough[start + i] = source
         if len(weights) > 0:
             out_weights[start + i] = weights[source]
     found = 0
@@ -240,16 +249,15 @@ def _sort_buckets(
     points: Floats,
     cells: Ints,
     weights: Ints,
-    order: Index,
-    bounds: Ints,
-    layout: tuple[int, float, float, float, int, int],
+    starts: Ints,
+    layout: LayoutTuple,
     shift: int,
     compare: bool,
     n_threads: int,
     x: Floats,
     y: Floats,
     out_weights: Ints,
-    out_order: Index,
+    rough: Index,
 ) -> Ints:
     """Sort each bucket by key, and list its cells (key, first point) in `cells`, which is the memory of `points`.
 
@@ -257,13 +265,13 @@ def _sort_buckets(
         int64[n_buckets + 1]: cells before each bucket.
     """
     _, row0, column0, per_m, stride, _ = layout
-    n, n_buckets = len(points), len(bounds) - 1
+    n, n_buckets = len(points), len(starts)
     before = np.zeros(n_buckets + 1, np.int64)
     for thread in prange(n_threads):
-        first = np.searchsorted(bounds, n * thread // n_threads)
-        last = np.searchsorted(bounds, n * (thread + 1) // n_threads) if thread + 1 < n_threads else n_buckets
+        first = np.searchsorted(starts, n * thread // n_threads)
+        last = np.searchsorted(starts, n * (thread + 1) // n_threads) if thread + 1 < n_threads else n_buckets
         for bucket in range(first, last):
-            start, stop = bounds[bucket], bounds[bucket + 1]
+            start, stop = starts[bucket], starts[bucket + 1] if bucket + 1 < n_buckets else n
             if stop == start:
                 continue
             base = np.int64(bucket) << shift
@@ -277,13 +285,9 @@ def _sort_buckets(
                 keys[i] -= least
             n_keys = most - least + 1
             if compare or n_keys > 4 * (stop - start) + 256 or stop - start >= 2**31:
-                found = _sort_by_comparing(
-                    points, weights, order, start, stop, keys, cells, x, y, out_weights, out_order
-                )
+                found = _sort_by_comparing(points, weights, start, stop, keys, cells, x, y, out_weights, rough)
             else:
-                found = _sort_by_counting(
-                    points, weights, order, start, stop, keys, n_keys, cells, x, y, out_weights, out_order
-                )
+                found = _sort_by_counting(points, weights, start, stop, keys, n_keys, cells, x, y, out_weights, rough)
             for cell in range(start, start + found):
                 cells[cell, 0] += base + least
             before[bucket + 1] = found
@@ -294,22 +298,37 @@ def _sort_buckets(
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def _list_cells(
-    cells: Ints, bounds: Ints, before: Ints, weights: Ints, n_threads: int, keys: Ints, starts: Index, cell_weights: Ints
+    cells: Ints,
+    bucket_starts: Ints,
+    before: Ints,
+    weights: Ints,
+    n_threads: int,
+    keys: Ints,
+    starts: Index,
+    weight_before: Ints,
 ) -> None:
-    n, n_buckets, n_cells = bounds[-1], len(bounds) - 1, len(keys)
+    n, n_buckets, n_cells = len(cells), len(bucket_starts), len(keys)
     starts[n_cells] = n
     for thread in prange(n_threads):
         for bucket in range(n_buckets * thread // n_threads, n_buckets * (thread + 1) // n_threads):
             for i in range(before[bucket + 1] - before[bucket]):
-                keys[before[bucket] + i] = cells[bounds[bucket] + i, 0]
-                starts[before[bucket] + i] = cells[bounds[bucket] + i, 1]
+                keys[before[bucket] + i] = cells[bucket_starts[bucket] + i, 0]
+                starts[before[bucket] + i] = cells[bucket_starts[bucket] + i, 1]
     if len(weights) > 0:
+        sums = np.zeros(n_threads + 1, np.int64)
         for thread in prange(n_threads):
+            total = np.int64(0)
             for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
-                total = np.int64(0)
                 for i in range(starts[cell], starts[cell + 1]):
                     total += weights[i]
-                cell_weights[cell] = total
+                weight_before[cell + 1] = total
+            sums[thread + 1] = total
+        for thread in range(n_threads):
+            sums[thread + 1] += sums[thread]
+        weight_before[0] = 0
+        for thread in prange(n_threads):
+            for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
+                weight_before[cell + 1] += sums[thread]
 
 
 def sort_into_cells(
@@ -329,18 +348,16 @@ def sort_into_cells(
     wanted = min(max(n // POINTS_PER_BUCKET, LEAST_BUCKETS), MOST_BUCKETS)
     shift = max(0, math.ceil(math.log2(layout.n_keys / wanted)))
     n_buckets = (layout.n_keys >> shift) + 1
-    rough, rough_weights, rough_order = np.empty((n, 2)), np.empty(weighted, np.int64), np.empty(n, index)
-    bounds = _scatter(points, weights, layout, shift, n_threads, n_buckets, rough, rough_weights, rough_order)
-    x, y, order = np.empty(n), np.empty(n), np.empty(n, index)
-    sorted_weights = np.empty(weighted, np.int64)
-    listed = rough.view(np.int64)
+    points1, weights1 = np.empty((n, 2)), np.empty(weighted, np.int64)
+    order, bucket = np.empty(n, index), np.empty(n, np.uint16)
+    block_starts = _scatter(points, weights, layout, shift, n_threads, n_buckets, bucket, points1, weights1, order)
+    x, y, weights2, rough = np.empty(n), np.empty(n), np.empty(weighted, np.int64), np.empty(n, index)
+    listed = points1.view(np.int64)
     before = _sort_buckets(
-        rough, listed, rough_weights, rough_order, bounds, layout, shift, compare, n_threads,
-        x, y, sorted_weights, order,
-    )  # fmt: skip
-    del rough_weights, rough_order
+        points1, listed, weights1, block_starts[0], layout, shift, compare, n_threads, x, y, weights2, rough
+    )
     n_cells = int(before[-1])
     keys, starts = np.empty(n_cells, np.int64), np.empty(n_cells + 1, index)
-    cell_weights = np.empty(n_cells if weighted else 0, np.int64)
-    _list_cells(listed, bounds, before, sorted_weights, n_threads, keys, starts, cell_weights)
-    return Cells(x, y, sorted_weights, order, keys, starts, cell_weights)
+    weight_before = np.empty(n_cells + 1 if weighted else 0, np.int64)
+    _list_cells(listed, block_starts[0], before, weights2, n_threads, keys, starts, weight_before)
+    return Cells(x, y, weights2, keys, starts, weight_before, rough, order, bucket, block_starts)

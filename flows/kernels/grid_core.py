@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
+from flows.kernels.grid_cells import Floats, Index, Ints, LayoutTuple
 from flows.kernels.grid_walk import (
     CHUNK,
-    MOST_NEIGHBOURS,
+    OWN_ROW,
     ROWS,
     WORTH_BOUNDS,
     farthest_squared,
@@ -23,11 +23,8 @@ from flows.kernels.grid_walk import (
 
 BLOCK = 256
 """Distances between two looks at whether the count is enough."""
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Index = NDArray[np.int32] | NDArray[np.int64]
-LayoutTuple = tuple[int, float, float, float, int, int]
+SHORT_RUN = 32
+"""Points of a row of the neighbourhood up to which all distances are taken, whatever their cells."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -44,6 +41,30 @@ def _weight_within(x, y, weights, start, stop, px, py, eps_squared):  # type: ig
     return total
 
 
+@njit(cache=True, error_model="numpy")
+def _weight_within_row(
+    x, y, weights, keys, starts, weight_before, first, end, target, left, low, side, px, py, eps_squared, most
+):  # type: ignore[no-untyped-def]
+    """Weight within eps in the cells [first, end) of a row; may stop at `most`."""
+    if starts[end] - starts[first] <= SHORT_RUN:
+        return _weight_within(x, y, weights, starts[first], starts[end], px, py, eps_squared)
+    total = np.int64(0)
+    for other in range(first, end):
+        start, stop = starts[other], starts[other + 1]
+        if stop - start >= WORTH_BOUNDS:
+            other_left = left + (keys[other] - target) * side
+            if nearest_squared(px, py, other_left, low, side) > eps_squared:
+                continue
+            if farthest_squared(px, py, other_left, low, side) <= eps_squared:
+                total += weight_of(other, other + 1, starts, weight_before)
+                continue
+        for block in range(start, stop, BLOCK):
+            total += _weight_within(x, y, weights, block, min(stop, block + BLOCK), px, py, eps_squared)
+            if total >= most:
+                return total
+    return total
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def count_neighbours(
     x: Floats,
@@ -51,7 +72,7 @@ def count_neighbours(
     weights: Ints,
     keys: Ints,
     starts: Index,
-    cell_weights: Ints,
+    weight_before: Ints,
     layout: LayoutTuple,
     eps: float,
     least: int,
@@ -59,12 +80,12 @@ def count_neighbours(
     n_threads: int,
     counts: Ints,
 ) -> None:
-    """Write min(weight within eps, about `most`) of each point of a cell that weighs less than `most`.
+    """Write the weight within eps of each point of a cell that weighs less than `most`.
 
-    Points of heavier cells are left as they are, and a count below `least` is only known to be below it.
+    Counts are exact below `most`, and a count below `least` may be 0 instead. Points of heavier cells are left alone.
 
     Args:
-        x, y, weights, keys, starts, cell_weights: of flows.kernels.grid_cells.Cells. layout: of the same cells.
+        x, y, weights, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
         eps: metres.
         least, most: smallest and largest min_samples that the counts will be compared with.
         n_threads: threads in force.
@@ -75,38 +96,29 @@ def count_neighbours(
     n_cells = len(keys)
     n_chunks = (n_cells + CHUNK - 1) // CHUNK
     for thread in prange(n_threads):
-        ahead = np.empty(ROWS, np.int64)
-        found, offsets = np.empty(MOST_NEIGHBOURS, np.int64), np.empty((MOST_NEIGHBOURS, 2), np.int64)
         for chunk in range(thread, n_chunks, n_threads):
-            start_walk(keys, chunk * CHUNK, stride, ahead)
+            rows = start_walk(keys, chunk * CHUNK, stride)
             for cell in range(chunk * CHUNK, min(n_cells, (chunk + 1) * CHUNK)):
-                own = weight_of(cell, starts, cell_weights)
-                if own >= most:
+                if weight_of(cell, cell + 1, starts, weight_before) >= most:
                     continue
-                n_found = walk_to(keys, cell, stride, ahead, found, offsets)
-                reachable = own
-                for j in range(1, n_found):
-                    reachable += weight_of(found[j], starts, cell_weights)
+                walk_to(keys, cell, stride, rows, 0)
+                reachable = np.int64(0)
+                for r in range(ROWS):
+                    reachable += weight_of(rows[r, 0], rows[r, 1], starts, weight_before)
+                if reachable < least:
+                    counts[starts[cell] : starts[cell + 1]] = 0
+                    continue
                 row = keys[cell] // stride
-                # The left bound of a row's cells comes with the key: a row has `stride` keys, more than it has cells.
                 left, low = column0 + (keys[cell] - row * stride) * side, row0 + row * side
                 for p in range(starts[cell], starts[cell + 1]):
-                    count = own
-                    if reachable >= least:
-                        for j in range(1, n_found):
-                            if count >= most:
-                                break
-                            start, stop = starts[found[j]], starts[found[j] + 1]
-                            if stop - start >= WORTH_BOUNDS:
-                                near_left, near_low = left + offsets[j, 0] * side, low + offsets[j, 1] * side
-                                if nearest_squared(x[p], y[p], near_left, near_low, side) > eps_squared:
-                                    continue
-                                if farthest_squared(x[p], y[p], near_left, near_low, side) <= eps_squared:
-                                    count += weight_of(found[j], starts, cell_weights)
-                                    continue
-                            for block in range(start, stop, BLOCK):
-                                end = min(stop, block + BLOCK)
-                                count += _weight_within(x, y, weights, block, end, x[p], y[p], eps_squared)
-                                if count >= most:
-                                    break
+                    count = np.int64(0)
+                    for step in range(ROWS):
+                        r = (2, 1, 3, 0, 4)[step]  # nearest first: more is decided early
+                        count += _weight_within_row(
+                            x, y, weights, keys, starts, weight_before, rows[r, 0], rows[r, 1],
+                            keys[cell] + (r - OWN_ROW) * stride, left, low + (r - OWN_ROW) * side, side,
+                            x[p], y[p], eps_squared, most - count,
+                        )  # fmt: skip
+                        if count >= most:
+                            break
                     counts[p] = count

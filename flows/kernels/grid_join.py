@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
-from flows.kernels.grid_walk import MOST_NEIGHBOURS, ROWS, start_walk, walk_to, weight_of
+from flows.kernels.grid_cells import Floats, Index, Ints, LayoutTuple
+from flows.kernels.grid_walk import OWN_ROW, ROWS, start_walk, walk_to, weight_of
 
 QUICK_TRIES = 2048
 """Distances after which two cells are searched by halving instead."""
 LEAF = 8
 STACK = 512
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Index = NDArray[np.int32] | NDArray[np.int64]
-LayoutTuple = tuple[int, float, float, float, int, int]
 
 
 @njit(cache=True, error_model="numpy")
@@ -139,43 +134,46 @@ def _linked(x, y, starts, counts, a, b, a_full, b_full, min_samples, eps_squared
 
 @njit(cache=True, error_model="numpy")
 def _join_run(
-    x, y, keys, starts, cell_weights, counts, stride, eps_squared, min_samples, begin, end, low, high, parents
+    x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples, begin, end, low, high, parents
 ):  # type: ignore[no-untyped-def]
-    """Join the cells begin to end - 1 with those of low to high - 1 that come later, nearest pairs first."""
-    ahead = np.empty(ROWS, np.int64)
-    found, offsets = np.empty(MOST_NEIGHBOURS, np.int64), np.empty((MOST_NEIGHBOURS, 2), np.int64)
+    """Join the cells [begin, end) with those of [low, high) that come later.
+
+    Cells that touch come first: that mostly settles the others too, which would cost more distances.
+    """
+    if begin == end:
+        return
     for far in range(2):
-        if begin < end:
-            start_walk(keys, begin, stride, ahead)
+        rows = start_walk(keys, begin, stride)
         for cell in range(begin, end):
             if parents[cell] < 0:
                 continue
-            n_found = walk_to(keys, cell, stride, ahead, found, offsets)
-            full = weight_of(cell, starts, cell_weights) >= min_samples
+            walk_to(keys, cell, stride, rows, OWN_ROW)
+            full = weight_of(cell, cell + 1, starts, weight_before) >= min_samples
             root = _root(parents, cell)
-            for j in range(1, n_found):
-                other = found[j]
-                if other <= cell or other < low or other >= high or parents[other] < 0:
-                    continue
-                if (max(abs(offsets[j, 0]), abs(offsets[j, 1])) > 1) != (far == 1):
-                    continue
-                other_root = _root(parents, other)
-                if other_root == root:
-                    continue
-                other_full = weight_of(other, starts, cell_weights) >= min_samples
-                if _linked(x, y, starts, counts, cell, other, full, other_full, min_samples, eps_squared):
-                    parents[max(root, other_root)] = min(root, other_root)
-                    root = min(root, other_root)
+            for r in range(OWN_ROW, ROWS):
+                target = keys[cell] + (r - OWN_ROW) * stride
+                for other in range(max(rows[r, 0], cell + 1, low), min(rows[r, 1], high)):
+                    is_far = r - OWN_ROW == 2 or abs(keys[other] - target) == 2
+                    if is_far != (far == 1) or parents[other] < 0:
+                        continue
+                    other_root = _root(parents, other)
+                    if other_root == root:
+                        continue
+                    other_full = weight_of(other, other + 1, starts, weight_before) >= min_samples
+                    if _linked(x, y, starts, counts, cell, other, full, other_full, min_samples, eps_squared):
+                        parents[max(root, other_root)] = min(root, other_root)
+                        root = min(root, other_root)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def join_cells(
     x: Floats,
     y: Floats,
+    rough: Index,
     order: Index,
     keys: Ints,
     starts: Index,
-    cell_weights: Ints,
+    weight_before: Ints,
     counts: Ints,
     layout: LayoutTuple,
     eps: float,
@@ -187,7 +185,7 @@ def join_cells(
     """Find each cell's component and its own first core point.
 
     Args:
-        x, y, order, keys, starts, cell_weights: of flows.kernels.grid_cells.Cells. layout: of the same cells.
+        x, y, rough, order, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
         counts: int64[n] of flows.kernels.grid_core.count_neighbours.
         eps: metres.
         n_threads: threads in force.
@@ -211,13 +209,13 @@ def join_cells(
         begin, end = bounds[thread], bounds[thread + 1]
         for cell in range(begin, end):
             parents[cell], firsts[cell] = -1, -1
-            full = weight_of(cell, starts, cell_weights) >= min_samples
+            full = weight_of(cell, cell + 1, starts, weight_before) >= min_samples
             for p in range(starts[cell], starts[cell + 1]):
                 if full or counts[p] >= min_samples:
-                    parents[cell], firsts[cell] = cell, order[p]  # points of a cell are in input order
+                    parents[cell], firsts[cell] = cell, order[rough[p]]  # points of a cell are in input order
                     break
         _join_run(
-            x, y, keys, starts, cell_weights, counts, stride, eps_squared, min_samples, begin, end, begin, end, parents
+            x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples, begin, end, begin, end, parents
         )
     width = 1
     while width < n_threads:
@@ -228,7 +226,7 @@ def join_cells(
             if begin < middle < end:
                 near = max(begin, np.searchsorted(keys, keys[middle] - 2 * stride - 2))
                 _join_run(
-                    x, y, keys, starts, cell_weights, counts, stride, eps_squared, min_samples,
+                    x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples,
                     near, middle, middle, end, parents,
                 )  # fmt: skip
         width *= 2

@@ -6,9 +6,10 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from flows.kernels.grid_cells import Floats, Index, Ints, LayoutTuple
 from flows.kernels.grid_walk import (
     CHUNK,
-    MOST_NEIGHBOURS,
+    OWN_ROW,
     ROWS,
     WORTH_BOUNDS,
     nearest_squared,
@@ -17,12 +18,8 @@ from flows.kernels.grid_walk import (
     weight_of,
 )
 
-NO_CLUSTER = np.int64(2**62)
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Index = NDArray[np.int32] | NDArray[np.int64]
-LayoutTuple = tuple[int, float, float, float, int, int]
+NO_CLUSTER = 2**62
+MOST_CANDIDATES = 24
 
 
 @njit(cache=True)
@@ -68,14 +65,27 @@ def _touches(x, y, starts, counts, cell, full, min_samples, px, py, eps_squared)
     return False
 
 
+@njit(cache=True, error_model="numpy")
+def _list_candidates(keys, starts, parents, numbers, cell, stride, rows, own, found):  # type: ignore[no-untyped-def]
+    """List the cells around that belong to a cluster numbered below `own`; give how many they are."""
+    n_found = 0
+    for r in range(ROWS):
+        for other in range(rows[r, 0], rows[r, 1]):
+            if parents[other] >= 0 and numbers[parents[other]] < own:
+                found[n_found, 0], found[n_found, 1] = other, r - OWN_ROW
+                found[n_found, 2] = keys[other] - keys[cell] - (r - OWN_ROW) * stride
+                n_found += 1
+    return n_found
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def label_points(
     x: Floats,
     y: Floats,
-    order: Index,
+    rough: Index,
     keys: Ints,
     starts: Index,
-    cell_weights: Ints,
+    weight_before: Ints,
     counts: Ints,
     parents: Index,
     numbers: Index,
@@ -83,13 +93,12 @@ def label_points(
     eps: float,
     min_samples: int,
     n_threads: int,
-    labels: Ints,
-    core: NDArray[np.bool_],
+    marks: Index,
 ) -> None:
-    """Write labels: int64[n] and core: bool[n], in input order.
+    """Write marks: index[n], 2 * label + (1 where core), in the order of the first pass of the sort.
 
     Args:
-        x, y, order, keys, starts, cell_weights: of flows.kernels.grid_cells.Cells. layout: of the same cells.
+        x, y, rough, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
         counts: int64[n] of flows.kernels.grid_core.count_neighbours.
         parents: index[k] of flows.kernels.grid_join.join_cells. numbers: of `number_clusters`.
         eps: metres.
@@ -100,34 +109,52 @@ def label_points(
     n_cells = len(keys)
     n_chunks = (n_cells + CHUNK - 1) // CHUNK
     for thread in prange(n_threads):
-        ahead = np.empty(ROWS, np.int64)
-        found, offsets = np.empty(MOST_NEIGHBOURS, np.int64), np.empty((MOST_NEIGHBOURS, 2), np.int64)
+        found = np.empty((MOST_CANDIDATES, 3), np.int64)
         for chunk in range(thread, n_chunks, n_threads):
-            start_walk(keys, chunk * CHUNK, stride, ahead)
+            rows = start_walk(keys, chunk * CHUNK, stride)
             for cell in range(chunk * CHUNK, min(n_cells, (chunk + 1) * CHUNK)):
-                own = NO_CLUSTER if parents[cell] < 0 else np.int64(numbers[parents[cell]])
-                if weight_of(cell, starts, cell_weights) >= min_samples:
+                own = np.int64(NO_CLUSTER) if parents[cell] < 0 else np.int64(numbers[parents[cell]])
+                if weight_of(cell, cell + 1, starts, weight_before) >= min_samples:
                     for p in range(starts[cell], starts[cell + 1]):
-                        labels[order[p]] = own
-                        core[order[p]] = True
+                        marks[rough[p]] = 2 * own + 1
                     continue
-                n_found = walk_to(keys, cell, stride, ahead, found, offsets)
+                walk_to(keys, cell, stride, rows, 0)
+                n_found = _list_candidates(keys, starts, parents, numbers, cell, stride, rows, own, found)
                 row = keys[cell] // stride
                 left, low = column0 + (keys[cell] - row * stride) * side, row0 + row * side
                 for p in range(starts[cell], starts[cell + 1]):
-                    is_core = counts[p] >= min_samples
+                    if counts[p] >= min_samples:
+                        marks[rough[p]] = 2 * own + 1
+                        continue
                     best = own
-                    if not is_core:
-                        for j in range(1, n_found):
-                            other = found[j]
-                            if parents[other] < 0 or numbers[parents[other]] >= best:
+                    for i in range(n_found):
+                        other, number = found[i, 0], np.int64(numbers[parents[found[i, 0]]])
+                        if number >= best:
+                            continue
+                        if starts[other + 1] - starts[other] >= WORTH_BOUNDS:
+                            other_left, other_low = left + found[i, 2] * side, low + found[i, 1] * side
+                            if nearest_squared(x[p], y[p], other_left, other_low, side) > eps_squared:
                                 continue
-                            if starts[other + 1] - starts[other] >= WORTH_BOUNDS:
-                                near_left, near_low = left + offsets[j, 0] * side, low + offsets[j, 1] * side
-                                if nearest_squared(x[p], y[p], near_left, near_low, side) > eps_squared:
-                                    continue
-                            full = weight_of(other, starts, cell_weights) >= min_samples
-                            if _touches(x, y, starts, counts, other, full, min_samples, x[p], y[p], eps_squared):
-                                best = np.int64(numbers[parents[other]])
-                    labels[order[p]] = best if best < NO_CLUSTER else -1
-                    core[order[p]] = is_core
+                        full = weight_of(other, other + 1, starts, weight_before) >= min_samples
+                        if _touches(x, y, starts, counts, other, full, min_samples, x[p], y[p], eps_squared):
+                            best = number
+                    marks[rough[p]] = 2 * best if best < NO_CLUSTER else -2
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def put_back(
+    marks: Index, bucket: NDArray[np.uint16], block_starts: Ints, labels: Ints, core: NDArray[np.bool_]
+) -> None:
+    """Write labels: int64[n] and core: bool[n] in input order; the way back of the sort's first pass.
+
+    Args:
+        marks: index[n] of `label_points`. bucket, block_starts: of flows.kernels.grid_cells.Cells.
+    """
+    n, n_blocks = len(marks), len(block_starts)
+    for block in prange(n_blocks):
+        places = block_starts[block].copy()
+        for i in range(n * block // n_blocks, n * (block + 1) // n_blocks):
+            mark = marks[places[bucket[i]]]
+            places[bucket[i]] += 1
+            labels[i] = mark >> 1
+            core[i] = mark & 1

@@ -1,7 +1,7 @@
-"""What the passes over sorted cells share: walking a cell's neighbourhood, and bounds on a cell's points.
+"""What the passes over sorted cells share: a walk from neighbourhood to neighbourhood, and bounds on a cell's points.
 
-Inlined into the kernels of grid_core, grid_join and grid_labels; flows.kernels.cache keys the compiled code by the
-content of all kernel sources, so an edit here reaches them.
+Inlined into the kernels of grid_core, grid_join and grid_labels; flows.kernels.cache keys compiled code by the content
+of all kernel sources, so an edit here reaches them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numba import njit
 CHUNK = 256
 """Consecutive cells that a thread takes at a time; chunks go round the threads, so crowded quarters are shared."""
 ROWS = 5
-MOST_NEIGHBOURS = 25
+OWN_ROW = 2
 SLOP = 2**-12
 """Of a side: more than rounding can move a cell's bounds."""
 WORTH_BOUNDS = 8
@@ -20,36 +20,39 @@ WORTH_BOUNDS = 8
 
 
 @njit(cache=True, error_model="numpy")
-def start_walk(keys, first, stride, ahead):  # type: ignore[no-untyped-def]
-    """ahead[r]: the first cell that is not left of the neighbourhood of cell `first` in its row r - 2."""
+def start_walk(keys, cell, stride):  # type: ignore[no-untyped-def]
+    """Begin a walk at a cell: int64[5, 2], its neighbourhood's cells [first, end) in each row, two below to two above.
+
+    Cells of a row at most two columns away lie side by side in the list, and so do their points.
+    """
+    rows = np.empty((ROWS, 2), np.int64)
     for r in range(ROWS):
-        ahead[r] = np.searchsorted(keys, keys[first] + (r - 2) * stride - 2)
+        rows[r, 0] = np.searchsorted(keys, keys[cell] + (r - OWN_ROW) * stride - 2)
+        rows[r, 1] = rows[r, 0]
+    return rows
 
 
 @njit(cache=True, error_model="numpy")
-def walk_to(keys, cell, stride, ahead, found, offsets):  # type: ignore[no-untyped-def]
-    """List the occupied cells at most two columns and rows from `cell`, itself first; give their number.
+def walk_to(keys, cell, stride, rows, first_row):  # type: ignore[no-untyped-def]
+    """Go on to a later cell, in the rows from first_row on. Bounds only move forward: a walk over all is linear."""
+    n_cells = len(keys)
+    for r in range(first_row, ROWS):
+        target = keys[cell] + (r - OWN_ROW) * stride
+        first, end = rows[r, 0], rows[r, 1]
+        while first < n_cells and keys[first] < target - 2:
+            first += 1
+        end = max(end, first)
+        while end < n_cells and keys[end] <= target + 2:
+            end += 1
+        rows[r, 0], rows[r, 1] = first, end
 
-    `ahead` only moves forward, from one cell to the next: over all cells the walk is linear.
 
-    Args:
-        found: int64[25], their indices. offsets: int64[25, 2], columns and rows that they lie from `cell`.
-    """
-    n_found = 1
-    found[0], offsets[0, 0], offsets[0, 1] = cell, 0, 0
-    for step in range(ROWS):
-        r = (2, 1, 3, 0, 4)[step]  # nearest rows first: more is decided early
-        target = keys[cell] + (r - 2) * stride
-        j = ahead[r]
-        while j < len(keys) and keys[j] < target - 2:
-            j += 1
-        ahead[r] = j
-        while j < len(keys) and keys[j] <= target + 2:
-            if j != cell:
-                found[n_found], offsets[n_found, 0], offsets[n_found, 1] = j, keys[j] - target, r - 2
-                n_found += 1
-            j += 1
-    return n_found
+@njit(cache=True, error_model="numpy")
+def weight_of(first, end, starts, weight_before):  # type: ignore[no-untyped-def]
+    """Weight of all points of the cells [first, end)."""
+    if len(weight_before) > 0:
+        return weight_before[end] - weight_before[first]
+    return np.int64(starts[end] - starts[first])
 
 
 @njit(cache=True, error_model="numpy")
@@ -68,9 +71,3 @@ def farthest_squared(x, y, left, low, side):  # type: ignore[no-untyped-def]
     dx = max(left + side + slop - x, x - left + slop)
     dy = max(low + side + slop - y, y - low + slop)
     return dx * dx + dy * dy
-
-
-@njit(cache=True, error_model="numpy")
-def weight_of(cell, starts, cell_weights):  # type: ignore[no-untyped-def]
-    """Weight of all points of a cell."""
-    return cell_weights[cell] if len(cell_weights) > 0 else np.int64(starts[cell + 1] - starts[cell])
