@@ -15,6 +15,7 @@ import click
 from flows.errors import TaxiFlowsError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console
 
     from flows.download import Progress
@@ -115,6 +116,11 @@ def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) ->
     for row in rows:
         table.add_row(*(_text(row.get(column)) for column in columns))
     stdout_console(pipe_width=1000).print(table)
+
+
+def print_models(models: Sequence[BaseModel]) -> None:
+    """Print models as one JSON list."""
+    click.echo(f"[{', '.join(model.model_dump_json(indent=2) for model in models)}]")
 
 
 def _text(value: Cell) -> str:

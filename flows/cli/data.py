@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.common import Row, TaxiGroup, download_progress, print_error, print_rows
+from flows.cli.common import Row, TaxiGroup, download_progress, print_error, print_models, print_rows
 from flows.errors import ParameterError, SourceError
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
     from flows.settings import load_settings
 
     settings = load_settings()
-    reports, refused = [], 0
+    reports: list[FileReport] = []
+    refused = 0
     for file in files:
         try:
             reports += _check(file, use_minio, settings)
@@ -100,7 +101,7 @@ def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
             print_error(str(error))
             refused += 1
     if as_json:
-        click.echo(f"[{', '.join(report.model_dump_json(indent=2) for report in reports)}]")
+        print_models(reports)
     else:
         for report in reports:
             click.echo("\n".join(_report_lines(report)))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from flows.cli.common import TaxiGroup, print_rows, stdout_console
+from flows.cli.common import Row, TaxiGroup, print_models, print_rows, stdout_console
 
-COLUMNS = ("id", "created", "flow", "source", "adapter", "eps_km", "min_samples", "clusters", "noise", "score")
+if TYPE_CHECKING:
+    from flows.model import ExperimentRecord
+
+COLUMNS = ("id", "created", "flow", "source", "adapter", "eps_km", "min_samples", "used", "clusters", "noise", "score")
 
 
 @click.group(cls=TaxiGroup)
@@ -19,6 +24,16 @@ def records() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of whole records.")
 def ls(limit: int, as_json: bool) -> None:
     """List records, the newest first."""
+    from flows.records import list_records
+    from flows.settings import load_settings
+    from flows.store import open_store
+
+    settings = load_settings()
+    found = list_records(open_store(settings), settings, limit)
+    if as_json:
+        print_models(found)
+    else:
+        print_rows(COLUMNS, [_row(record) for record in found], as_json=False)
 
 
 @records.command()
@@ -26,3 +41,32 @@ def ls(limit: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else.")
 def show(record_id: str, as_json: bool) -> None:
     """Show one record."""
+    from flows.records import read_record
+    from flows.settings import load_settings
+    from flows.store import open_store
+
+    settings = load_settings()
+    record = read_record(open_store(settings), settings, record_id)
+    if as_json:
+        click.echo(record.model_dump_json(indent=2))
+        return
+    from flows.steps.report import render
+
+    render(record, stdout_console())
+
+
+def _row(record: ExperimentRecord) -> Row:
+    first, *others = record.spec.data_source
+    return {
+        "id": record.id,
+        "created": record.created.isoformat(timespec="seconds"),
+        "flow": record.flow,
+        "source": f"{first} and {len(others)} more" if others else first,
+        "adapter": record.spec.adapter_type,
+        "eps_km": record.spec.eps,
+        "min_samples": record.spec.min_samples,
+        "used": record.points.used,
+        "clusters": record.clustering.n_clusters,
+        "noise": record.clustering.noise_ratio.value,
+        "score": record.overall_score.value,
+    }

@@ -237,7 +237,11 @@ def _quieten_prefect() -> None:
     """Leave Prefect's warnings on the console; TAXI_DEBUG or PREFECT_LOGGING_LEVEL brings the rest back."""
     if debugging():
         return
+    from prefect.logging.handlers import PrefectConsoleHandler
+
     for handler in logging.getLogger().handlers:
+        if not isinstance(handler, PrefectConsoleHandler):
+            continue
         handler.addFilter(_OwnFailures())
         if "PREFECT_LOGGING_LEVEL" not in os.environ:
             handler.setLevel(logging.WARNING)
