@@ -1,0 +1,199 @@
+"""The frozen models of sweeps, comparisons and aggregates, and the records that are kept of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from flows.model import (
+    ClusterCounts,
+    CoordinateType,
+    Environment,
+    FileFingerprint,
+    Frozen,
+    Metric,
+    Performance,
+    PointCounts,
+    Quality,
+    RecordedSettings,
+)
+
+Eps = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+MinSamples = Annotated[int, Field(ge=1, strict=True)]
+
+
+class GridSpec(Frozen):
+    """A grid of settings over one data source. eps in kilometres, distinct values in the order given."""
+
+    data_source: Annotated[tuple[str, ...], Field(min_length=1)]
+    adapters: Annotated[tuple[str, ...], Field(min_length=1)]
+    eps_values: Annotated[tuple[Eps, ...], Field(min_length=1)]
+    min_samples_values: Annotated[tuple[MinSamples, ...], Field(min_length=1)]
+    metric: str = "overall_score"
+    coordinate_type: CoordinateType = "pickup"
+    use_location_ids: bool = True
+    max_samples: Annotated[int, Field(ge=1, strict=True)] | None = None
+    use_minio: bool = True
+    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    hours: str | None = None
+    weekdays: str | None = None
+
+
+class KDistances(Frozen):
+    """The k-distance curve that eps values were suggested from.
+
+    k: the smallest min_samples; a point's k-distance is the distance to its k-th trip, its own included.
+    sample_size: points of the seeded sample whose distances to all points were taken.
+    distances_m: at most 500 points of the curve, ascending, evenly spaced in rank.
+    knee_m: the knee; eps_values: what follows from it, km.
+    """
+
+    k: int
+    seed: int
+    sample_size: int
+    distances_m: tuple[float, ...]
+    knee_m: float
+    eps_values: tuple[float, ...]
+
+
+class Cell(Frozen):
+    """One setting of a sweep: what came out, or why it failed. experiment_id names its own record."""
+
+    adapter: str
+    eps: float
+    min_samples: int
+    status: Literal["ok", "failed"]
+    reason: str | None = None
+    experiment_id: str | None = None
+    clustering: ClusterCounts | None = None
+    quality: Quality | None = None
+    performance: Performance | None = None
+    overall_score: Metric = Metric(value=None, reason="the cell failed")
+
+
+class SweepRecord(Frozen):
+    """One sweep as it is kept. best: index into cells, None where no cell has the metric (best_reason says why)."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    flow: str
+    created: datetime
+    key: str
+    spec: GridSpec
+    settings: RecordedSettings
+    source: tuple[FileFingerprint, ...]
+    points: PointCounts
+    cells: tuple[Cell, ...]
+    best: int | None
+    best_reason: str
+    suggestion: KDistances | None = None
+    timings: dict[str, float]
+    environment: Environment
+
+
+class Agreement(Frozen):
+    """One adapter against the first one of the comparison, in one cell or over all cells.
+
+    speed_up: the first one's fit seconds over this one's. memory_ratio: this one's peak over the first one's.
+    adjusted_rand: of the labels over used points; equal: element for element.
+    """
+
+    adapter: str
+    reference: str
+    eps: float | None
+    min_samples: int | None
+    speed_up: Metric
+    memory_ratio: Metric
+    adjusted_rand: Metric
+    equal: bool | None
+
+
+class ComparisonRecord(Frozen):
+    """The same grid through several adapters; `cells` in the order adapter, eps, min_samples."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    flow: str
+    created: datetime
+    key: str
+    spec: GridSpec
+    settings: RecordedSettings
+    source: tuple[FileFingerprint, ...]
+    points: PointCounts
+    cells: tuple[Cell, ...]
+    by_cell: tuple[Agreement, ...]
+    overall: tuple[Agreement, ...]
+    timings: dict[str, float]
+    environment: Environment
+
+
+class Statistic(Frozen):
+    """One metric over n records; low and high bound the 95 % bootstrap interval of the mean, None for n < 2."""
+
+    metric: str
+    n: int
+    n_undefined: int
+    mean: float | None
+    median: float | None
+    standard_deviation: float | None
+    low: float | None
+    high: float | None
+
+
+class Group(Frozen):
+    """Records of one adapter and setting."""
+
+    adapter: str
+    eps: float
+    min_samples: int
+    n_records: int
+    statistics: tuple[Statistic, ...]
+
+
+class PairedTest(Frozen):
+    """Runtimes of two adapters on the same data and setting, paired; p_value None with a reason where too few."""
+
+    first: str
+    second: str
+    n_pairs: int
+    test: str
+    statistic: float | None
+    p_value: float | None
+    median_ratio: float | None
+    reason: str | None = None
+
+
+class Trend(Frozen):
+    """A group's metric in the period against the period of the same length before it."""
+
+    adapter: str
+    eps: float
+    min_samples: int
+    metric: str
+    n: int
+    n_before: int
+    mean: float | None
+    mean_before: float | None
+    change: float | None
+
+
+class AggregateRecord(Frozen):
+    """Statistics of the experiments of the last days; first and last day are UTC, both included."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    flow: str
+    created: datetime
+    key: str
+    first_day: date
+    last_day: date
+    seed: int
+    n_records: int
+    n_older_schema: int
+    corrupt: tuple[str, ...]
+    groups: tuple[Group, ...]
+    tests: tuple[PairedTest, ...]
+    trends: tuple[Trend, ...]
+    environment: Environment
