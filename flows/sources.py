@@ -124,9 +124,10 @@ def _refuse_missing_object(entry: str, bucket: str, store: ObjectStore) -> NoRet
         raise UnreadableFileError(f"{entry} is a folder of bucket {bucket}: name its objects, or use a glob.")
     name = _TLC_NAME.fullmatch(entry)
     fetch = f"`taxi-flows data fetch {name[1]} {name[2]}`" if name else "`taxi-flows data fetch yellow 2025-09`"
+    there = _what_is_there(entry, keys, "The bucket")
     raise SourceNotFoundError(
-        f"no object {entry!r} in bucket {bucket} of {store.describe()}. {_what_is_there(entry, keys, 'The bucket')} Put "
-        f"a local file there with `taxi-flows data put FILE`, or a month of TLC's with {fetch}."
+        f"no object {entry!r} in bucket {bucket} of {store.describe()}. {there} Put a local file "
+        f"there with `taxi-flows data put FILE`, or a month of TLC's with {fetch}."
     )
 
 
