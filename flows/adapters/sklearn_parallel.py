@@ -74,8 +74,8 @@ class SklearnParallelAdapter:
         """Estimate the peak memory: arrays over all points, and the tiles that are at work or wait at once."""
         n = len(points_m)
         tile_points = self._tile_points(n, n_jobs)
-        at_once = min(n, tile_points * n_jobs) if n > tile_points else 0
         n_cells = estimate_cells(points_m, eps_m)
+        at_once = min(n, tile_points * n_jobs) if n > tile_points and n_cells > 1 else 0
         return n * _BYTES_PER_POINT + n_cells * _BYTES_PER_CELL + at_once * _BYTES_PER_TILE_POINT
 
     def fit(
@@ -176,21 +176,20 @@ def _merge(tiling: _Tiling, core: NDArray[np.bool_], eps_m: float) -> Fit:
 
 def _in_workers(
     work: Callable[[Patch], _Result], patches: Iterator[Patch], n_patches: int, n_jobs: int
-) -> Iterator[_Result]:
+) -> list[_Result]:
     """Results in order. A single patch is worked on here: nothing is sent, no worker is started."""
     if n_patches == 1:
-        yield from map(work, patches)
-        return
+        return [work(patch) for patch in patches]
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
     task = delayed(partial(_alone, work, os.getpid()))
     # Patches are sent, not mapped from a file: what waits is bounded, and a read-only or small /dev/shm does no harm.
-    workers = Parallel(
-        n_jobs, prefer="threads", return_as="generator", max_nbytes=None, batch_size=1, pre_dispatch=2 * n_jobs
-    )
+    # pre_dispatch as text counts the backend's workers, which may be more than n_jobs.
+    workers = Parallel(n_jobs, prefer="threads", max_nbytes=None, batch_size=1, pre_dispatch="2*n_jobs")
     with threadpool_limits(limits=1):
-        yield from workers(task(patch) for patch in patches)
+        results: list[_Result] = workers(task(patch) for patch in patches)
+    return results
 
 
 def _alone(work: Callable[[Patch], _Result], caller: int, patch: Patch) -> _Result:

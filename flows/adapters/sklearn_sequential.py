@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LISTS_AND_STACK = 1.8
-_BYTES_PER_POINT = 160
+_BYTES_PER_POINT = 150
 
 
 class SklearnAdapter:
@@ -37,7 +37,7 @@ class SklearnAdapter:
     def estimate_bytes(self, points_m: NDArray[np.float64], eps_m: float, min_samples: int, n_jobs: int) -> int:
         """Estimate the peak memory: scikit-learn holds every point's list of neighbours at once.
 
-        8 bytes per neighbour and 160 per point for its array object, tree node and label. The search then stacks
+        8 bytes per neighbour and 150 per point for its array object, tree node and label. The search then stacks
         unlabelled neighbours, some of them many times: up to as much again, 0.8 of it on clustered city points.
         """
         lists = 8 * len(points_m) * estimate_neighbours(points_m, eps_m)
