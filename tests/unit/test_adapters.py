@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.cluster import DBSCAN
 from sklearn.neighbors import KDTree
+from threadpoolctl import threadpool_info
 
+from flows.adapters import sklearn_parallel
 from flows.adapters.neighbours import estimate_neighbours
 from flows.adapters.protocol import Adapter, Fit, Setting
 from flows.adapters.registry import get_adapter
 from flows.adapters.sklearn_parallel import SklearnParallelAdapter
 from flows.adapters.sklearn_sequential import SklearnAdapter
-from flows.adapters.tiles import sort_into_cells, split
+from flows.adapters.tiles import Patch, cut, sort_into_cells, split
 from flows.errors import ParameterError
 
 Points = NDArray[np.float64]
@@ -201,6 +203,21 @@ def test_few_points_start_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(joblib, "Parallel")
     points_m = city(2_000, 9)
     assert get_adapter("sklearn_parallel").fit(points_m, ones(points_m), 100.0, 5, 2).core.any()
+
+
+@pytest.mark.parametrize("caller", [-1, None], ids=["worker process", "thread"])
+def test_workers_start_no_threads_of_their_own(caller: int | None) -> None:
+    def pool_sizes(patch: Patch) -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info()}
+
+    points_m = city(200, 12)
+    cells = sort_into_cells(points_m, 50.0)
+    patch = cut(cells, split(cells, 200)[0], points_m[cells.order], ones(points_m))
+    if caller is None:
+        found = sklearn_parallel._in_workers(pool_sizes, iter([patch, patch]), 2, 2)
+    else:
+        found = [sklearn_parallel._alone(pool_sizes, caller, patch)]
+    assert all(sizes <= {1} for sizes in found)
 
 
 def test_tiles_part_the_points_evenly() -> None:
