@@ -64,12 +64,13 @@ $(DEV): | .venv/created
 	"$(PYTHON)" -m venv .venv
 	@touch $@
 
-# $(call install,LOCK): what the lock names, each file checked by its hash, then the project itself.
+# $(call install,LOCK): what the lock names, each file checked by its hash, then the project itself. Compiling all of it to
+# bytecode would take longer than the rest; Python does that for what it imports.
 define install
-rm -f .venv/*.stamp; echo "Installing requirements/$(1).txt into .venv (the first time takes a minute or two) ..."; \
+rm -f .venv/*.stamp; echo "Installing requirements/$(1).txt into .venv (the first time takes about a minute) ..."; \
 if command -v uv > /dev/null && uv pip install --quiet --python .venv --require-hashes -r requirements/$(1).txt; \
 then uv pip install --quiet --python .venv --no-deps --no-build-isolation -e .; \
-else $(BIN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt && \
+else $(BIN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/$(1).txt && \
      $(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; fi
 endef
 
