@@ -193,10 +193,11 @@ def _in_workers(
 
 
 def _alone(work: Callable[[Patch], _Result], caller: int, patch: Patch) -> _Result:
-    """Keep a worker process from starting threads of its own; the caller has seen to its threads itself."""
-    if os.getpid() == caller:
-        return work(patch)
+    """Keep a worker from starting threads of its own.
+
+    OpenMP's limit belongs to a thread, BLAS's to the process: in the caller's process the caller has set the latter.
+    """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1, user_api="openmp" if os.getpid() == caller else None):
         return work(patch)
