@@ -1,0 +1,110 @@
+"""Where records lie in the store, and reading them back."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from flows.errors import ParameterError, StoreError
+from flows.model import ExperimentRecord
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from flows.store import ObjectStore
+
+_ROOT = "experiments/"
+_ID_TIME = "%Y%m%dT%H%M%SZ"
+_ID = re.compile(r"(\d{4})(\d{2})(\d{2})T\d{6}Z-[0-9a-f]{8}")
+
+
+def new_id(created: datetime) -> str:
+    """An experiment's id, such as 20260131T020304Z-ab12cd34: by UTC time, and random within a second."""
+    return f"{created.astimezone(UTC).strftime(_ID_TIME)}-{secrets.token_hex(4)}"
+
+
+def record_key(record_id: str) -> str:
+    """Key of a record, in a folder by UTC date.
+
+    Raises:
+        ParameterError: it is no id of an experiment.
+    """
+    return f"{_stem(record_id)}.json"
+
+
+def clusters_key(record_id: str) -> str:
+    """Key of the table of clusters, beside the record.
+
+    Raises:
+        ParameterError: it is no id of an experiment.
+    """
+    return f"{_stem(record_id)}.clusters.parquet"
+
+
+def _stem(record_id: str) -> str:
+    match = _ID.fullmatch(record_id)
+    if match is None:
+        raise ParameterError(
+            f"{record_id!r} is no id of an experiment: ids look like 20260131T020304Z-ab12cd34, "
+            "`taxi-flows records ls` lists them."
+        )
+    return f"{_ROOT}date={match[1]}-{match[2]}-{match[3]}/{record_id}"
+
+
+def read_record(store: ObjectStore, settings: Settings, record_id: str) -> ExperimentRecord:
+    """Read one record.
+
+    Raises:
+        ParameterError: it is no id of an experiment.
+        StoreError: there is no such record, or it can't be read.
+    """
+    key = record_key(record_id)
+    if store.stat(settings.experiments_bucket, key) is None:
+        raise StoreError(
+            f"no record {record_id} in bucket {settings.experiments_bucket} of {store.describe()}: "
+            "`taxi-flows records ls` lists those that are there."
+        )
+    return _read(store, settings, key)
+
+
+def list_records(
+    store: ObjectStore, settings: Settings, limit: int | None = None, since: date | None = None
+) -> list[ExperimentRecord]:
+    """Read records, the newest first.
+
+    Args:
+        limit: most records to read; None for all.
+        since: first UTC date; None for all.
+
+    Raises:
+        StoreError: the store does not answer, or a record can't be read.
+    """
+    return [_read(store, settings, key) for key in islice(_newest_first(store, settings, since), limit)]
+
+
+def _newest_first(store: ObjectStore, settings: Settings, since: date | None) -> Iterator[str]:
+    """Keys of records; ids begin with their time, so keys of one date sort by it."""
+    first = f"{_ROOT}date={since.isoformat()}/" if since is not None else ""
+    for folder in sorted(store.folders(settings.experiments_bucket, f"{_ROOT}date="), reverse=True):
+        if folder < first:
+            return
+        keys = [found.key for found in store.list(settings.experiments_bucket, folder)]
+        yield from (key for key in reversed(keys) if key.endswith(".json"))
+
+
+def _read(store: ObjectStore, settings: Settings, key: str) -> ExperimentRecord:
+    try:
+        return ExperimentRecord.model_validate_json(store.get_bytes(settings.experiments_bucket, key))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        where = store.location(settings.experiments_bucket, key)
+        raise StoreError(
+            f"{where} is no record of this version: {place}: {fault['msg']}. Read it with the version that wrote it, "
+            "or delete it."
+        ) from error

@@ -1,0 +1,193 @@
+"""Record: keep what is needed to repeat a run, and its clusters."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from flows import __version__
+from flows.errors import UnreadableFileError
+from flows.model import (
+    ClusterCounts,
+    Clustering,
+    Environment,
+    ExperimentRecord,
+    ExperimentSpec,
+    FileFingerprint,
+    Metric,
+    Performance,
+    PointCounts,
+    Points,
+    Quality,
+    RecordedSettings,
+    SourceFile,
+    TripSource,
+)
+from flows.records import clusters_key, new_id, record_key
+from flows.settings import Settings
+from flows.steps.clusters import cluster_table, to_parquet
+from flows.store import ObjectStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from flows.steps.zones import ZoneTable
+
+LIBRARIES = (
+    "joblib",
+    "numba",
+    "numpy",
+    "pandas",
+    "prefect",
+    "pyarrow",
+    "pyproj",
+    "scikit-learn",
+    "scipy",
+    "shapely",
+)
+"""Distributions whose versions a result may depend on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """An experiment that is done, but for its record.
+
+    sha256s: of each file of the source, from `fingerprint_files`. quality: None where it was not asked for.
+    timings: seconds by step.
+    """
+
+    flow: str
+    spec: ExperimentSpec
+    settings: Settings
+    source: TripSource
+    sha256s: Sequence[str]
+    points: Points
+    clustering: Clustering
+    counts: ClusterCounts
+    quality: Quality | None
+    performance: Performance
+    overall_score: Metric
+    timings: Mapping[str, float]
+    environment: Environment
+    zones: ZoneTable | None
+
+
+def record(finished: Finished, store: ObjectStore) -> tuple[ExperimentRecord, pa.Table]:
+    """Keep the clusters, then the record: a record never points to nothing.
+
+    Returns:
+        The record, with the seconds up to its own writing as step `record`; the table of clusters
+        (flows.steps.clusters.SCHEMA).
+
+    Raises:
+        StoreError: the store did not take them; no record is there then.
+    """
+    started = time.perf_counter()
+    created = datetime.now(UTC)
+    record_id = new_id(created)
+    bucket = finished.settings.experiments_bucket
+    clusters = cluster_table(finished.points, finished.clustering.labels, finished.zones)
+    store.put_bytes(bucket, clusters_key(record_id), to_parquet(clusters))
+    timings = {**finished.timings, "record": time.perf_counter() - started}
+    kept = _build(finished, record_id, created, timings)
+    store.put_bytes(bucket, kept.key, kept.model_dump_json(indent=2).encode())
+    return kept, clusters
+
+
+def _build(finished: Finished, record_id: str, created: datetime, timings: dict[str, float]) -> ExperimentRecord:
+    return ExperimentRecord(
+        id=record_id,
+        flow=finished.flow,
+        created=created,
+        key=record_key(record_id),
+        clusters_key=clusters_key(record_id),
+        spec=finished.spec,
+        settings=_settings(finished.settings, finished.zones),
+        source=_fingerprints(finished),
+        points=_point_counts(finished.points),
+        clustering=finished.counts,
+        quality=finished.quality,
+        performance=finished.performance,
+        overall_score=finished.overall_score,
+        timings=timings,
+        environment=finished.environment,
+    )
+
+
+def _settings(settings: Settings, zones: ZoneTable | None) -> RecordedSettings:
+    return RecordedSettings(
+        city_box=settings.city_box,
+        score=settings.score,
+        silhouette_sample=settings.silhouette_sample,
+        skip_truncated=settings.skip_truncated,
+        allow_mostly_dropped=settings.allow_mostly_dropped,
+        zone_table_sha256=zones.sha256 if zones is not None else None,
+    )
+
+
+def _fingerprints(finished: Finished) -> tuple[FileFingerprint, ...]:
+    source = finished.source
+    return tuple(
+        FileFingerprint(name=file.name, size_bytes=file.size_bytes, sha256=sha256, rows=rows, dialect=dialect)
+        for file, sha256, rows, dialect in zip(
+            source.files, finished.sha256s, finished.points.rows_per_file, source.dialects, strict=True
+        )
+    )
+
+
+def _point_counts(points: Points) -> PointCounts:
+    by_zone = points.kind == "zones"
+    return PointCounts(
+        rows=points.n_rows,
+        used=points.n_used,
+        unique=points.n_unique,
+        dropped=points.dropped,
+        positions=points.kind,
+        note=f"positions are zone centroids: {points.n_unique:,} distinct points" if by_zone else None,
+    )
+
+
+def fingerprint_files(files: Sequence[SourceFile]) -> tuple[str, ...]:
+    """SHA-256 of each file, in hexadecimal. Gives way to other threads while it reads.
+
+    Raises:
+        UnreadableFileError: a file has changed since it was looked up.
+    """
+    return tuple(_sha256(file) for file in files)
+
+
+def _sha256(file: SourceFile) -> str:
+    with file.path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        read_bytes = content.tell()
+    if read_bytes != file.size_bytes:
+        raise UnreadableFileError(
+            f"{file.name} has {read_bytes:,} bytes now and had {file.size_bytes:,} when the run began: it changed "
+            "meanwhile. Run it again when the file is complete."
+        )
+    return digest
+
+
+def environment(settings: Settings, flow_run_id: str | None) -> Environment:
+    """Where and with what this process runs; versions are those that are installed."""
+    return Environment(
+        taxi_flows=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        libraries={name: version for name in LIBRARIES if (version := _version(name)) is not None},
+        image=settings.image,
+        flow_run_id=flow_run_id,
+    )
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
