@@ -74,6 +74,9 @@ class ObjectStore(Protocol):
     def describe(self) -> str:
         """What this store is and where, for people."""
 
+    def address(self, bucket: str, key: str) -> str:
+        """Where an object is, for people: a path, or a URL."""
+
 
 def open_store(settings: Settings) -> ObjectStore:
     """The store that the settings name.
@@ -145,14 +148,8 @@ class LocalStore:
 
     def stat(self, bucket: str, key: str) -> ObjectInfo | None:
         """What is known of an object."""
-        path = self._path(bucket, key)
-        try:
-            found = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise StoreError(f"{path} can't be looked at: {error.strerror}. {_advice(error)}") from error
-        return _info(bucket, key, found) if stat.S_ISREG(found.st_mode) else None
+        found = _look_at(self._path(bucket, key))
+        return _info(bucket, key, found) if found is not None else None
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """The objects whose keys begin with the prefix."""
@@ -161,8 +158,8 @@ class LocalStore:
             key = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir():
                 yield from self.list(bucket, f"{key}/")
-            elif (found := self.stat(bucket, key)) is not None:  # it may have been deleted meanwhile
-                yield found
+            elif (found := _look_at(entry)) is not None:  # else it was deleted meanwhile
+                yield _info(bucket, key, found)
 
     def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
         """The folders in which keys with the prefix go on, each with its `/`."""
@@ -197,6 +194,10 @@ class LocalStore:
         """The directory."""
         return f"the local store {self._root}"
 
+    def address(self, bucket: str, key: str) -> str:
+        """The object's file."""
+        return str(self._path(bucket, key))
+
     def _path(self, bucket: str, key: str | None) -> Path:
         """The file of an object, or the folder of a bucket."""
         for name, value in (("bucket", bucket), ("key", key)):
@@ -209,6 +210,17 @@ class LocalStore:
 def _info(bucket: str, key: str, found: os.stat_result) -> ObjectInfo:
     modified = datetime.fromtimestamp(found.st_mtime, UTC)
     return ObjectInfo(bucket, key, found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}", modified)
+
+
+def _look_at(file: Path | os.DirEntry[str]) -> os.stat_result | None:
+    """Size and times of a regular file; None where there is none."""
+    try:
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(f"{os.fspath(file)} can't be looked at: {error.strerror}. {_advice(error)}") from error
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _scan(folder: Path, start: str) -> list[os.DirEntry[str]]:
