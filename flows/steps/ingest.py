@@ -1,0 +1,171 @@
+"""Ingest: check every file of a data source, decide coordinates or zones once, and stream the rows that a run needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from flows.errors import DialectError, ParameterError
+from flows.model import ExperimentSpec, Kind, SourceFile, TripBatch, TripSource, ends_of
+from flows.progress import NO_PROGRESS, Progress
+from flows.settings import Settings
+from flows.steps.columns import BadValueError, to_minutes, to_numbers, to_zones
+from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES, Role
+from flows.steps.layout import Layout, read_layout
+from flows.steps.read_ahead import read_ahead
+from flows.steps.table import Chunk, ChunkSize, ValueType, row_error
+
+Number = TypeVar("Number", np.float64, np.int64)
+CHUNK_SIZE = ChunkSize()
+
+
+def open_source(
+    files: Sequence[SourceFile],
+    spec: ExperimentSpec,
+    settings: Settings,
+    progress: Progress = NO_PROGRESS,
+    chunk_size: ChunkSize = CHUNK_SIZE,
+) -> TripSource:
+    """Check all files, then give a source whose batches stream their rows.
+
+    The positions are coordinates where a coordinate column holds values, else zone ids: decided once, for all files.
+    Times are read only where the spec filters by time.
+
+    Raises:
+        ParameterError: hours or weekdays are asked of files without times.
+        DialectError: files that are no trip records, or of different kinds, or without the ends asked for.
+        UnreadableFileError: a file that is corrupt, empty or of another format.
+        RowError: rows that don't fit their header. One further down is raised while the batches are read.
+    """
+    layouts = [read_layout(file, settings.skip_truncated) for file in files]
+    kind = _one_kind(layouts)
+    _check_zones_allowed(layouts, kind, spec)
+    _check_ends(layouts, spec)
+    if spec.filters_time:
+        _check_times(layouts)
+    return TripSource(
+        files=tuple(files),
+        dialects=tuple(layout.dialect.name for layout in layouts),
+        kind=kind,
+        n_rows=_count_rows(layouts),
+        batches=partial(stream, layouts, spec, progress, chunk_size),
+    )
+
+
+def stream(
+    layouts: Sequence[Layout],
+    spec: ExperimentSpec,
+    progress: Progress = NO_PROGRESS,
+    chunk_size: ChunkSize = CHUNK_SIZE,
+) -> Iterator[TripBatch]:
+    """The rows of checked files of one kind, read ahead of the consumer in a background thread.
+
+    Raises:
+        RowError, UnreadableFileError: what only reading to the end brings to light.
+    """
+    ahead = read_ahead(_batches(layouts, spec, chunk_size))
+    progress.start(_count_rows(layouts), "Reading trips")
+    try:
+        for batch in ahead:
+            progress.advance(batch.n_rows)
+            yield batch
+    finally:
+        ahead.close()
+        progress.finish()
+
+
+def _count_rows(layouts: Sequence[Layout]) -> int | None:
+    counts = [layout.table.n_rows for layout in layouts]
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
+def _one_kind(layouts: Sequence[Layout]) -> Kind:
+    if len({layout.kind for layout in layouts}) == 1:
+        return layouts[0].kind
+    which = "; ".join(f"{layout.file.name}: {layout.kind} ({layout.dialect.name})" for layout in layouts)
+    raise DialectError(
+        f"files of different kinds can't be clustered together. Found {which}; expected one kind. "
+        "Run those with coordinates and those with zones apart."
+    )
+
+
+def _check_zones_allowed(layouts: Sequence[Layout], kind: Kind, spec: ExperimentSpec) -> None:
+    if kind == "zones" and not spec.use_location_ids:
+        raise DialectError(
+            f"{layouts[0].file.name}: found taxi zone ids ({layouts[0].dialect.name}), expected coordinates because "
+            "use_location_ids is false. Allow zone ids, or choose a month with coordinates (until 2016-06)."
+        )
+
+
+def _check_ends(layouts: Sequence[Layout], spec: ExperimentSpec) -> None:
+    for layout in layouts:
+        absent = [end for end in ends_of(spec.coordinate_type) if end not in layout.ends]
+        if absent:
+            raise DialectError(
+                f"{layout.file.name} ({layout.dialect.name}): coordinate_type is {spec.coordinate_type!r}, but no "
+                f"{' and '.join(absent)} {layout.kind} are there. Found {' and '.join(layout.ends)} {layout.kind} "
+                f"alone; use coordinate_type {layout.ends[0]!r}."
+            )
+
+
+def _check_times(layouts: Sequence[Layout]) -> None:
+    for layout in layouts:
+        if not layout.has_times():
+            raise ParameterError(
+                f"{layout.file.name} ({layout.dialect.name}): hours and weekdays need pick-up times, found none. "
+                f"Leave both out. Columns: {', '.join(layout.table.names)}."
+            )
+
+
+def _roles_to_read(kind: Kind, spec: ExperimentSpec) -> dict[Role, ValueType]:
+    """What a run needs."""
+    roles: dict[Role, ValueType] = {}
+    for end in ends_of(spec.coordinate_type):
+        if kind == "coordinates":
+            roles |= dict.fromkeys(COORDINATE_ROLES[end], "number")
+        else:
+            roles[ZONE_ROLES[end]] = "zone"
+    if spec.filters_time:
+        roles["pickup_time"] = "time"
+    return roles
+
+
+def _batches(layouts: Sequence[Layout], spec: ExperimentSpec, chunk_size: ChunkSize) -> Generator[TripBatch]:
+    first_row = 0
+    roles = _roles_to_read(layouts[0].kind, spec)
+    for file_index, layout in enumerate(layouts):
+        columns = {layout.columns[role]: value_type for role, value_type in roles.items()}
+        for chunk in layout.table.chunks(columns, chunk_size):
+            yield _batch(chunk, layout, spec, file_index, first_row)
+            first_row += chunk.n_rows
+
+
+def _batch(chunk: Chunk, layout: Layout, spec: ExperimentSpec, file_index: int, first_row: int) -> TripBatch:
+    ends = ends_of(spec.coordinate_type)
+    pairs = [COORDINATE_ROLES[end] for end in ends] if layout.kind == "coordinates" else []
+    zones = [ZONE_ROLES[end] for end in ends] if layout.kind == "zones" else []
+    return TripBatch(
+        file_index=file_index,
+        first_row=first_row,
+        n_rows=chunk.n_rows,
+        lon=tuple(_convert(to_numbers, chunk, layout, lon) for lon, _ in pairs) or None,
+        lat=tuple(_convert(to_numbers, chunk, layout, lat) for _, lat in pairs) or None,
+        zone=tuple(_convert(to_zones, chunk, layout, role) for role in zones) or None,
+        pickup_minute=_convert(to_minutes, chunk, layout, "pickup_time") if spec.filters_time else None,
+    )
+
+
+def _convert(
+    converter: Callable[[pa.Array | pa.ChunkedArray], NDArray[Number]], chunk: Chunk, layout: Layout, role: Role
+) -> NDArray[Number]:
+    column = layout.columns[role]
+    try:
+        return converter(chunk.columns[column])
+    except BadValueError as error:
+        place = chunk.place(error.index)
+        raise row_error(layout.file, place, layout.table.names[column], str(error)) from error
