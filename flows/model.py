@@ -141,6 +141,7 @@ class TripSource:
 
     batches: called with nothing, gives the batches in row order; may raise SourceError at a bad row.
     n_rows: rows of the whole source where a footer tells (parquet), else None.
+    open_seconds: what checking the files took.
     """
 
     files: tuple[SourceFile, ...]
@@ -148,6 +149,7 @@ class TripSource:
     kind: Kind
     n_rows: int | None
     batches: Callable[[], Iterator[TripBatch]]
+    open_seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +199,6 @@ class Clustering:
     core: NDArray[np.bool_]
     n_jobs: int
     fit_seconds: float
-    load_seconds: float
     cpu_seconds: float
     peak_memory_bytes: int | None
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
-from flows.adapters.protocol import Adapter
 from flows.adapters.registry import get_adapter
 from flows.model import Clustering, ExperimentSpec, Points
 from flows.resources import check_memory
@@ -23,7 +20,7 @@ def cluster(points: Points, spec: ExperimentSpec, settings: Settings, n_jobs: in
     """
     adapter = get_adapter(spec.adapter_type)
     n_jobs = n_jobs if adapter.parallel else 1
-    load_seconds = _load(adapter)
+    adapter.load()
     check_memory(adapter, points.xy_m, points.weights, spec.eps_m, spec.min_samples, n_jobs, settings)
     with measured() as cost:
         fit = adapter.fit(points.xy_m, points.weights, spec.eps_m, spec.min_samples, n_jobs)
@@ -32,13 +29,6 @@ def cluster(points: Points, spec: ExperimentSpec, settings: Settings, n_jobs: in
         core=fit.core,
         n_jobs=n_jobs,
         fit_seconds=cost.wall_seconds,
-        load_seconds=load_seconds,
         cpu_seconds=cost.cpu_seconds,
         peak_memory_bytes=cost.peak_memory_bytes,
     )
-
-
-def _load(adapter: Adapter) -> float:
-    started = time.perf_counter()
-    adapter.load()
-    return time.perf_counter() - started

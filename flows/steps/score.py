@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from flows.model import ClusterCounts, Clustering, Metric, Performance, Points, Quality, ScoreSettings
 
 ONE_BLOB_NOTE = "eps is too large for hot spots"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All that is said of a clustering. seconds: what saying it took."""
+
+    counts: ClusterCounts
+    performance: Performance
+    quality: Quality | None
+    overall_score: Metric
+    seconds: float
+
+
+def score(
+    points: Points, clustering: Clustering, quality: Quality | None, weights: ScoreSettings, seconds: float
+) -> Scores:
+    """Bring the numbers of a clustering together; without quality there is no overall score."""
+    counts = count_clusters(points, clustering)
+    overall = (
+        Metric(value=None, reason="not judged: evaluation_pipeline does that")
+        if quality is None
+        else overall_score(quality, counts, clustering.fit_seconds, points.n_used, weights)
+    )
+    return Scores(counts, performance(points, clustering), quality, overall, seconds)
 
 
 def count_clusters(points: Points, clustering: Clustering) -> ClusterCounts:

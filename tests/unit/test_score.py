@@ -34,7 +34,6 @@ def make_clustering(
         core=np.array(core if core is not None else [label >= 0 for label in labels], dtype=np.bool_),
         n_jobs=2,
         fit_seconds=fit_seconds,
-        load_seconds=0.0,
         cpu_seconds=3.5,
         peak_memory_bytes=peak,
     )

@@ -1,0 +1,52 @@
+"""One DBSCAN experiment, recorded and judged."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.parameters import experiment_spec
+from flows.result import ExperimentResult
+from flows.run import open_run
+from flows.tasks import cluster, evaluate, ingest, prepare, record
+
+
+@flow(name="evaluation_pipeline", log_prints=True, validate_parameters=False)
+def evaluation_pipeline(
+    data_source: str | list[str],
+    adapter_type: str = "sklearn",
+    eps: float = 0.5,
+    min_samples: int = 5,
+    coordinate_type: str = "pickup",
+    use_location_ids: bool = True,
+    max_samples: int | None = None,
+    use_minio: bool = True,
+    seed: int = 0,
+    hours: str | None = None,
+    weekdays: str | None = None,
+) -> ExperimentResult:
+    """Do what `experiment_pipeline` does, and judge the clustering: quality, performance and overall score.
+
+    Parameters and errors are those of `flows.experiment_pipeline.experiment_pipeline`.
+    """
+    spec = experiment_spec(
+        data_source,
+        adapter_type,
+        eps,
+        min_samples,
+        coordinate_type,
+        use_location_ids,
+        max_samples,
+        use_minio,
+        seed,
+        hours,
+        weekdays,
+    )
+    with open_run("evaluation_pipeline", flow_run.id, spec) as run:
+        source = ingest(run)
+        points = prepare(run, source)
+        clustering = cluster(run, points)
+        scores = evaluate(run, points, clustering)
+        result = record(run, source, points, clustering, scores)
+        print(result)  # noqa: T201  (into the run's log)
+        return result

@@ -1,0 +1,91 @@
+"""What one flow run works with: its parameters, settings, store, files and zone table."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.model import ExperimentSpec, SourceFile
+from flows.progress import Progress, terminal_progress
+from flows.resources import n_jobs
+from flows.settings import Settings, load_settings
+from flows.sources import resolve, zone_table
+from flows.store import ObjectStore, open_store
+
+if TYPE_CHECKING:
+    from flows.steps.zones import ZoneTable
+
+
+class KernelLoading:
+    """Imports libraries and loads compiled kernels in the background, while files are fetched and checked."""
+
+    def __init__(self, load: Callable[[], None]) -> None:
+        self._load, self._seconds = load, 0.0
+        self._thread = threading.Thread(target=self._run, name="load-kernels", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        started = time.perf_counter()
+        self._load()
+        self._seconds = time.perf_counter() - started
+
+    def wait(self) -> float:
+        """Wait until all is loaded; give the seconds that loading took. No kernel may run before."""
+        self._thread.join()
+        return self._seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one experiment; `files` are readable while `open_run` lasts."""
+
+    flow: str
+    flow_run_id: str | None
+    spec: ExperimentSpec
+    settings: Settings
+    store: ObjectStore
+    files: tuple[SourceFile, ...]
+    zones: ZoneTable | None
+    n_jobs: int
+    progress: Progress
+    kernels: KernelLoading
+
+
+@contextmanager
+def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec) -> Iterator[Run]:
+    """Read the settings, open the store and bring the data source within reach.
+
+    Raises:
+        SettingsError: an environment variable is wrong.
+        SourceNotFoundError: the data source is not there.
+        ZoneTableError: a zone table is there, but can't be read.
+    """
+    settings = load_settings()
+    store = open_store(settings)
+    kernels = KernelLoading(lambda: _load_kernels(spec.adapter_type))
+    with resolve(spec, settings, store) as files:
+        yield Run(
+            flow=flow,
+            flow_run_id=flow_run_id,
+            spec=spec,
+            settings=settings,
+            store=store,
+            files=files,
+            zones=zone_table(settings, store),
+            n_jobs=n_jobs(None, settings),
+            progress=terminal_progress(),
+            kernels=kernels,
+        )
+
+
+def _load_kernels(adapter_type: str) -> None:
+    from flows.adapters.registry import get_adapter
+    from flows.kernels import collapse, locate
+
+    collapse.warm_up()
+    locate.warm_up()
+    get_adapter(adapter_type).load()
