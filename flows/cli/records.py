@@ -29,7 +29,7 @@ def ls(limit: int, as_json: bool) -> None:
     from flows.store import open_store
 
     settings = load_settings()
-    found = list_records(open_store(settings), settings, limit)
+    found = list_records(open_store(settings), settings, limit=limit)
     if as_json:
         print_models(found)
     else:
@@ -46,13 +46,14 @@ def show(record_id: str, as_json: bool) -> None:
     from flows.store import open_store
 
     settings = load_settings()
-    record = read_record(open_store(settings), settings, record_id)
+    store = open_store(settings)
+    record = read_record(store, settings, record_id)
     if as_json:
         click.echo(record.model_dump_json(indent=2))
         return
     from flows.steps.report import render
 
-    render(record, stdout_console())
+    render(record, stdout_console(), store.location(settings.experiments_bucket, record.key))
 
 
 def _row(record: ExperimentRecord) -> Row:

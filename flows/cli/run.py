@@ -205,7 +205,7 @@ def finish(result: ExperimentResult, output: Output) -> None:
         return
     from flows.steps.report import render
 
-    render(result.record, stdout_console())
+    render(result.record, stdout_console(), result.location)
 
 
 def _check_file(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:

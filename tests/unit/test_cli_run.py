@@ -46,6 +46,7 @@ class Outcome:
 
     def __init__(self, spec: ExperimentSpec) -> None:
         self.record = record(spec)
+        self.location = f"/store/{self.record.key}"
 
 
 def record(spec: ExperimentSpec) -> ExperimentRecord:
@@ -130,7 +131,7 @@ def test_json_is_the_record_and_nothing_else(calls: Calls) -> None:
 def test_without_json_a_table_names_the_record(calls: Calls) -> None:
     done = CliRunner().invoke(main, ["run", "a.parquet"])
     assert done.exit_code == 0, done.stderr
-    assert "experiments/date=2026-01-02/e-1.json" in done.stdout
+    assert "record  /store/experiments/date=2026-01-02/e-1.json\n" in done.stdout
 
 
 def test_options_that_are_settings_hold_for_the_run_only(calls: Calls) -> None:
