@@ -83,7 +83,7 @@ class CsvTable:
         blocks = read_ahead(self._blocks(size.csv_bytes))
         try:
             for block in blocks:
-                if block.strip():
+                if block and not block.isspace():
                     yield self._parse(block, first_byte, columns)
                 first_byte += len(block)
         finally:
