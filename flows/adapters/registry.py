@@ -11,6 +11,7 @@ from flows.errors import ParameterError
 ADAPTERS = {
     "sklearn": "flows.adapters.sklearn_sequential:SklearnAdapter",
     "sklearn_parallel": "flows.adapters.sklearn_parallel:SklearnParallelAdapter",
+    "grid": "flows.adapters.grid:GridAdapter",
 }
 """Name of each adapter -> "module:class"; the module is imported when the adapter is asked for."""
 

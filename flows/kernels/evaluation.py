@@ -184,3 +184,11 @@ def worst_similarities(
                         best = max(best, (spread + spreads[j]) / gap)
             worst[i] = best
     return worst
+
+
+def warm_up() -> None:
+    """Compile, or load from the cache, every kernel of this module."""
+    xy, slots = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]]), np.array([[0], [0], [1]], dtype=np.uint32)
+    silhouette_rows(xy, np.ones(3), slots, np.array([0, 2]), np.array([2.0, 1.0]), 1)
+    cluster_moments(xy, np.ones(3, dtype=np.int64), np.zeros(3, dtype=np.int64), 1)
+    worst_similarities(np.zeros((1, 2)), np.zeros(1), 1, 1)

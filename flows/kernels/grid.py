@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.kernels.grid_cells import Cells, Layout, sort_into_cells
+from flows.kernels.grid_cells import Cells, Layout, lay_out, sort_into_cells, survey
 from flows.kernels.grid_core import count_neighbours
 from flows.kernels.grid_join import join_cells
 from flows.kernels.grid_labels import label_points, number_clusters, put_back
@@ -83,3 +83,11 @@ def label(counted: Counted, min_samples: int, n_threads: int) -> tuple[NDArray[n
     labels, core = np.empty(len(counts), np.int64), np.empty(len(counts), np.bool_)
     put_back(marks, cells.bucket, cells.block_starts, labels, core)
     return labels, core
+
+
+def warm_up() -> None:
+    """Compile, or load from the cache, every kernel of the grid."""
+    points, weights = np.array([[0.0, 0.0], [0.5, 0.0], [9.0, 9.0]]), np.full(3, 2, np.int64)
+    layout = lay_out(survey(points, weights, 1), 1.0)
+    if layout is not None:
+        label(count(points, weights, layout, 1.0, 2, 3, 1), 3, 1)

@@ -8,10 +8,10 @@ than 2^-20 of a side. So
 - a neighbour lies at most REACH = 2 cells away along each axis: eps / side < 1.416, and 1.416 + 2^-19 < 2.
 
 Occupied cells are a list sorted by key = row * stride + column; rows run along the longer axis. Nothing is ever
-allocated per cell of the whole box. First the points are scattered into at most MOST_BUCKETS runs of consecutive keys, with
-one small histogram per thread; then each bucket, which mostly fits a core's cache, is sorted by one thread: by counting
-where its keys are few, else by comparing. Both passes are stable, so points of a cell are in input order, whatever the
-number of threads.
+allocated per cell of the whole box. First the points are scattered into about MOST_BUCKETS runs of consecutive keys,
+with one small histogram per thread; then each bucket, which mostly fits a core's cache, is sorted by one thread: by
+counting where its keys are few, else by comparing. Both passes are stable, so points of a cell are in input order,
+whatever the number of threads.
 """
 
 from __future__ import annotations

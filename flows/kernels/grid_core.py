@@ -13,6 +13,7 @@ from flows.kernels.grid_walk import (
     CHUNK,
     OWN_ROW,
     ROWS,
+    SLOP,
     WORTH_BOUNDS,
     farthest_squared,
     nearest_squared,
@@ -42,15 +43,15 @@ def _weight_within(x, y, weights, start, stop, px, py, eps_squared):  # type: ig
 
 
 @njit(cache=True, error_model="numpy")
-def _weight_within_row(
+def _weight_within_row(  # type: ignore[no-untyped-def]
     x, y, weights, keys, starts, weight_before, first, end, target, left, low, side, px, py, eps_squared, most
-):  # type: ignore[no-untyped-def]
+):
     """Weight within eps in the cells [first, end) of a row; may stop at `most`."""
     if starts[end] - starts[first] <= SHORT_RUN:
-        return _weight_within(x, y, weights, starts[first], starts[end], px, py, eps_squared)
+        return _weight_within(x, y, weights, np.int64(starts[first]), np.int64(starts[end]), px, py, eps_squared)
     total = np.int64(0)
     for other in range(first, end):
-        start, stop = starts[other], starts[other + 1]
+        start, stop = np.int64(starts[other]), np.int64(starts[other + 1])
         if stop - start >= WORTH_BOUNDS:
             other_left = left + (keys[other] - target) * side
             if nearest_squared(px, py, other_left, low, side) > eps_squared:
@@ -82,7 +83,7 @@ def count_neighbours(
 ) -> None:
     """Write the weight within eps of each point of a cell that weighs less than `most`.
 
-    Counts are exact below `most`, and a count below `least` may be 0 instead. Points of heavier cells are left alone.
+    Counts are exact below `most`, and a count below `least` may be too low. Points of heavier cells are left alone.
 
     Args:
         x, y, weights, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
@@ -93,6 +94,7 @@ def count_neighbours(
     """
     _, row0, column0, per_m, stride, _ = layout
     side, eps_squared = 1.0 / per_m, eps * eps
+    reach = eps + side * SLOP
     n_cells = len(keys)
     n_chunks = (n_cells + CHUNK - 1) // CHUNK
     for thread in prange(n_threads):
@@ -111,14 +113,18 @@ def count_neighbours(
                 row = keys[cell] // stride
                 left, low = column0 + (keys[cell] - row * stride) * side, row0 + row * side
                 for p in range(starts[cell], starts[cell + 1]):
-                    count = np.int64(0)
+                    count, left_over = np.int64(0), reachable
                     for step in range(ROWS):
                         r = (2, 1, 3, 0, 4)[step]  # nearest first: more is decided early
+                        left_over -= weight_of(rows[r, 0], rows[r, 1], starts, weight_before)
+                        row_low = low + (r - OWN_ROW) * side
+                        if max(row_low - y[p], y[p] - row_low - side) > reach:
+                            continue
                         count += _weight_within_row(
                             x, y, weights, keys, starts, weight_before, rows[r, 0], rows[r, 1],
-                            keys[cell] + (r - OWN_ROW) * stride, left, low + (r - OWN_ROW) * side, side,
+                            keys[cell] + (r - OWN_ROW) * stride, left, row_low, side,
                             x[p], y[p], eps_squared, most - count,
                         )  # fmt: skip
-                        if count >= most:
+                        if count >= most or count + left_over < least:
                             break
                     counts[p] = count

@@ -133,9 +133,9 @@ def _linked(x, y, starts, counts, a, b, a_full, b_full, min_samples, eps_squared
 
 
 @njit(cache=True, error_model="numpy")
-def _join_run(
+def _join_run(  # type: ignore[no-untyped-def]
     x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples, begin, end, low, high, parents
-):  # type: ignore[no-untyped-def]
+):
     """Join the cells [begin, end) with those of [low, high) that come later.
 
     Cells that touch come first: that mostly settles the others too, which would cost more distances.
