@@ -42,7 +42,7 @@ def evaluation_pipeline(
         hours,
         weekdays,
     )
-    with open_run("evaluation_pipeline", flow_run.id, spec) as run:
+    with open_run("evaluation_pipeline", flow_run.id, spec, judges=True) as run:
         source = ingest(run)
         points = prepare(run, source)
         clustering = cluster(run, points)

@@ -59,7 +59,7 @@ def experiment_pipeline(
         hours,
         weekdays,
     )
-    with open_run("experiment_pipeline", flow_run.id, spec) as run:
+    with open_run("experiment_pipeline", flow_run.id, spec, judges=False) as run:
         source = ingest(run)
         points = prepare(run, source)
         clustering = cluster(run, points)

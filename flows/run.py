@@ -56,8 +56,14 @@ class Run:
 
 
 @contextmanager
-def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec) -> Iterator[Run]:
+def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: bool) -> Iterator[Run]:
     """Read the settings, open the store and bring the data source within reach.
+
+    Args:
+        flow: name of the flow.
+        flow_run_id: of Prefect.
+        spec: what to cluster and how.
+        judges: whether quality is computed too, so that its kernels are loaded meanwhile.
 
     Raises:
         SettingsError: an environment variable is wrong.
@@ -66,7 +72,7 @@ def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec) -> Iterat
     """
     settings = load_settings()
     store = open_store(settings)
-    kernels = KernelLoading(lambda: _load_kernels(spec.adapter_type))
+    kernels = KernelLoading(lambda: _load_kernels(spec.adapter_type, judges))
     with resolve(spec, settings, store) as files:
         yield Run(
             flow=flow,
@@ -82,10 +88,14 @@ def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec) -> Iterat
         )
 
 
-def _load_kernels(adapter_type: str) -> None:
+def _load_kernels(adapter_type: str, judges: bool) -> None:
     from flows.adapters.registry import get_adapter
     from flows.kernels import collapse, locate
 
     collapse.warm_up()
     locate.warm_up()
     get_adapter(adapter_type).load()
+    if judges:
+        from flows.steps.evaluate import load_kernels
+
+        load_kernels()

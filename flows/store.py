@@ -74,9 +74,6 @@ class ObjectStore(Protocol):
     def describe(self) -> str:
         """What this store is and where, for people."""
 
-    def address(self, bucket: str, key: str) -> str:
-        """Where an object is, for people: a path, or a URL."""
-
 
 def open_store(settings: Settings) -> ObjectStore:
     """The store that the settings name.
@@ -193,10 +190,6 @@ class LocalStore:
     def describe(self) -> str:
         """The directory."""
         return f"the local store {self._root}"
-
-    def address(self, bucket: str, key: str) -> str:
-        """The object's file."""
-        return str(self._path(bucket, key))
 
     def _path(self, bucket: str, key: str | None) -> Path:
         """The file of an object, or the folder of a bucket."""

@@ -97,5 +97,5 @@ def record(
         zones=run.zones,
     )
     kept, clusters = step(finished, run.store)
-    location = run.store.address(run.settings.experiments_bucket, kept.key)
+    location = run.store.location(run.settings.experiments_bucket, kept.key)
     return ExperimentResult.of(kept, location, points, clustering.labels, clusters)
