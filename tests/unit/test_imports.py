@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sklearn", "joblib", "numba", "pyproj", "shapely", "shapefile"}
 LIGHT_MODULES = [
     "flows.experiment_pipeline",
@@ -35,3 +42,21 @@ def test_light_modules_import_nothing_heavy() -> None:
 def test_help_imports_neither_prefect_nor_numpy(arguments: list[str]) -> None:
     statement = f"from flows.cli import main\nmain({arguments!r}, standalone_mode=False)"
     assert imported_by(statement) & (HEAVY | {"prefect", "pydantic", "rich"}) == set()
+
+
+def test_what_the_package_imports_is_declared() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = {
+        Requirement(text).name for text in project["dependencies"] + extras["experiment"] + extras["evaluation"]
+    }
+    undeclared = {}
+    for path in (REPOSITORY / "flows").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            named += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for module in {name.partition(".")[0] for name in named} - sys.stdlib_module_names - {"flows"}:
+                distributions = {canonicalize_name(name) for name in packages_distributions().get(module, [module])}
+                if not distributions & declared:
+                    undeclared[module] = path.name
+    assert undeclared == {}
