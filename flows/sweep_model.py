@@ -24,12 +24,15 @@ Eps = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 MinSamples = Annotated[int, Field(ge=1, strict=True)]
 
 
-class GridSpec(Frozen):
-    """A grid of settings over one data source. eps in kilometres, distinct values in the order given."""
+AUTO_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
+"""What the knee of the k-distance curve is multiplied by where eps values are chosen for the user."""
+
+
+class GridBase(Frozen):
+    """A grid but for its eps values."""
 
     data_source: Annotated[tuple[str, ...], Field(min_length=1)]
     adapters: Annotated[tuple[str, ...], Field(min_length=1)]
-    eps_values: Annotated[tuple[Eps, ...], Field(min_length=1)]
     min_samples_values: Annotated[tuple[MinSamples, ...], Field(min_length=1)]
     metric: str = "overall_score"
     coordinate_type: CoordinateType = "pickup"
@@ -39,6 +42,23 @@ class GridSpec(Frozen):
     seed: Annotated[int, Field(ge=0, strict=True)] = 0
     hours: str | None = None
     weekdays: str | None = None
+
+
+class GridSpec(GridBase):
+    """A grid of settings over one data source. eps in kilometres, distinct values in the order given.
+
+    Build it with `flows.grid.grid_spec`.
+    """
+
+    eps_values: Annotated[tuple[Eps, ...], Field(min_length=1)]
+
+
+class AutoGrid(GridBase):
+    """A grid whose eps values follow from the points (`eps_values="auto"`), so are not known before these are read."""
+
+    def with_eps(self, eps_values: tuple[float, ...]) -> GridSpec:
+        """The grid with the eps values, km, that were suggested (`KDistances.eps_values`)."""
+        return GridSpec.model_validate({**self.model_dump(), "eps_values": eps_values})
 
 
 class KDistances(Frozen):
@@ -130,7 +150,10 @@ class ComparisonRecord(Frozen):
 
 
 class Statistic(Frozen):
-    """One metric over n records; low and high bound the 95 % bootstrap interval of the mean, None for n < 2."""
+    """One metric over the n records that define it; n_undefined have none.
+
+    standard_deviation: of a sample (n - 1). low, high: 95 % bootstrap interval of the mean. Both are None for n < 2.
+    """
 
     metric: str
     n: int
@@ -153,7 +176,10 @@ class Group(Frozen):
 
 
 class PairedTest(Frozen):
-    """Runtimes of two adapters on the same data and setting, paired; p_value None with a reason where too few."""
+    """Runtimes of two adapters on the same data and setting, paired; p_value None with a reason where too few.
+
+    median_ratio: of the first one's runtime over the second one's.
+    """
 
     first: str
     second: str
@@ -166,7 +192,10 @@ class PairedTest(Frozen):
 
 
 class Trend(Frozen):
-    """A group's metric in the period against the period of the same length before it."""
+    """A group's metric in the period against the period of the same length before it.
+
+    change: mean minus mean_before, in the metric's unit.
+    """
 
     adapter: str
     eps: float
