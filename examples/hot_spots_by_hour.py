@@ -40,7 +40,7 @@ def hot_spots_by_hour(
     found = []
     for hours in spans:
         spec = experiment_spec(data_source, eps=eps, min_samples=min_samples, hours=hours)
-        with open_run("hot_spots_by_hour", flow_run.id, spec) as run:
+        with open_run("hot_spots_by_hour", flow_run.id, spec, judges=False) as run:
             points = prepare(run, ingest(run))
             clustering = cluster(run, points)
         found.append(HotSpots(hours=hours, trips=points.n_used, hot_spots=int(clustering.labels.max()) + 1))

@@ -11,10 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from prefect.settings import PREFECT_API_URL
 
+from flows.cli import main
 from flows.model import ExperimentRecord
-from flows.synthetic import write_synthetic_month
+from flows.settings import load_settings
+from flows.store import open_store
+from flows.synthetic import put_synthetic_month, write_synthetic_month
 from tests.conftest import REPOSITORY
 
 MONTH = "synthetic_yellow_tripdata_2016-01.parquet"
@@ -33,8 +37,17 @@ def taxi_flows(*args: str | Path) -> subprocess.CompletedProcess[str]:
     return python("-m", "flows", *args)
 
 
+def in_process(*args: str) -> Result:
+    return CliRunner().invoke(main, args)
+
+
+def put_month(rows: int) -> None:
+    settings = load_settings()
+    assert put_synthetic_month(settings, open_store(settings), rows, seed=0, month="2016-01") == MONTH
+
+
 def test_a_month_becomes_a_record(tmp_path: Path) -> None:
-    assert taxi_flows("data", "synth", "--rows", "5000").returncode == 0
+    put_month(5000)
     labels_file, clusters_file = tmp_path / "labels.npy", tmp_path / "hot_spots.geojson"
     done = taxi_flows(
         *("evaluate", MONTH, "--eps", "0.1", "--min-samples", "20", "--coordinate-type", "both", "--json"),
@@ -53,17 +66,17 @@ def test_a_month_becomes_a_record(tmp_path: Path) -> None:
     assert labels["label"].max() + 1 == record.clustering.n_clusters
     assert len(json.loads(clusters_file.read_text())["features"]) >= record.clustering.n_clusters
 
-    shown = taxi_flows("records", "show", record.id, "--json")
+    shown = in_process("records", "show", record.id, "--json")
     assert ExperimentRecord.model_validate_json(shown.stdout) == record
-    [listed] = json.loads(taxi_flows("records", "ls", "--json").stdout)
+    [listed] = json.loads(in_process("records", "ls", "--json").stdout)
     assert listed["id"] == record.id
-    assert record.id in taxi_flows("records", "ls").stdout
+    assert record.id in in_process("records", "ls").stdout
 
 
 def test_a_table_stands_on_stdout_without_colours_in_a_pipe() -> None:
-    taxi_flows("data", "synth", "--rows", "1000")
-    done = taxi_flows("run", MONTH, "--max-samples", "500")
-    assert done.returncode == 0, done.stderr
+    put_month(1000)
+    done = in_process("run", MONTH, "--max-samples", "500")
+    assert done.exit_code == 0, done.stderr
     assert "experiments/date=" in done.stdout
     assert "\x1b" not in done.stdout
     assert "Prefect" not in done.stdout
@@ -97,7 +110,7 @@ def test_the_quick_start_says_where_to_look_next() -> None:
 
 
 def test_the_example_finds_hot_spots_by_hour() -> None:
-    taxi_flows("data", "synth", "--rows", "5000")
+    put_month(5000)
     done = python(REPOSITORY / "examples" / "hot_spots_by_hour.py", MONTH)
     assert done.returncode == 0, done.stderr
     assert "hours='7-10'" in done.stderr
