@@ -95,10 +95,10 @@ def _refuse_mostly_dropped(pool: Pool, source: TripSource, settings: Settings) -
     names = ", ".join(file.name for file in source.files[:3]) + (", ..." if len(source.files) > 3 else "")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count) or "none by reason"
     box = settings.city_box
-    advice = (
-        f"The city box is lon {box.lon_min}..{box.lon_max}, lat {box.lat_min}..{box.lat_max} (TAXI_CITY_BOX__*); "
-        "`taxi-flows data check` shows what the file holds"
-    )
+    advice = "`taxi-flows data check` shows what the file holds"
+    if dropped["outside"]:
+        advice += f"; the city box is lon {box.lon_min}..{box.lon_max}, lat {box.lat_min}..{box.lat_max}"
+        advice += " (TAXI_CITY_BOX__*)"
     if pool.n_used == 0:
         raise MostlyDroppedError(f"{names}: no point is left ({reasons}). {advice}.")
     raise MostlyDroppedError(
