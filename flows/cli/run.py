@@ -161,8 +161,10 @@ def run_pipeline(pipeline: Pipeline, spec: ExperimentSpec) -> ExperimentResult:
     from flows.embedded import start_prefect_api
 
     with redirect_stdout(sys.stderr):
+        _refuse_missing_source(spec)
         wait_until_up = start_prefect_api(say=lambda message: click.echo(message, err=True))
         flow = _flow(pipeline)
+        _import_libraries(spec)
         _quieten_prefect()
         wait_until_up()
         return flow(
@@ -178,6 +180,28 @@ def run_pipeline(pipeline: Pipeline, spec: ExperimentSpec) -> ExperimentResult:
             hours=spec.hours,
             weekdays=spec.weekdays,
         )
+
+
+def _refuse_missing_source(spec: ExperimentSpec) -> None:
+    """Look for the data before a server is started for it."""
+    from flows.settings import load_settings
+    from flows.sources import resolve
+    from flows.store import open_store
+
+    settings = load_settings()
+    with resolve(spec, settings, open_store(settings)):
+        pass
+
+
+def _import_libraries(spec: ExperimentSpec) -> None:
+    """Import what the steps need while the server starts; it takes about as long."""
+    import flows.steps.evaluate
+    import flows.steps.ingest
+    import flows.steps.prepare
+    import flows.steps.record  # noqa: F401
+    from flows.adapters.registry import get_adapter
+
+    get_adapter(spec.adapter_type).load()
 
 
 def _flow(pipeline: Pipeline) -> Callable[..., ExperimentResult]:
