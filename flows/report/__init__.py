@@ -1,0 +1,1 @@
+"""The report as one HTML file, and the same facts as Prefect artifacts. Needs the extra `report`."""
