@@ -22,8 +22,9 @@ LAND, OUTLINE, HOT, HOT_FILL, HOT_HULL = (
     "var(--hot-hull)",
 )
 SERIES = tuple(f"var(--series-{index})" for index in range(1, 7))
-"""Okabe and Ito's colours for the colour-blind (https://jfly.uni-koeln.de/color/); symbols tell series apart as well."""
+"""Okabe and Ito's colours for the colour-blind (https://jfly.uni-koeln.de/color/); symbols tell series apart too."""
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
+BLACK, WHITE = "#000000", "#ffffff"
 HEAT = "Cividis"
 """The same to colour-blind eyes (Nunez, Anderton and Renslow 2018)."""
 

@@ -143,7 +143,7 @@ def _add_bubbles(figure: go.Figure, largest: pd.DataFrame, xy_km: NDArray[np.flo
 
 
 def _caption(frame: pd.DataFrame, n_bubbles: int, n_hulls: int, has_zones: bool, points: str) -> str:
-    parts = ["Drag to pan, scroll or pinch to zoom, double-click to see all."]
+    parts = ["Drag to pan, scroll or use + and - to zoom, double-click to see all."]
     if len(frame):
         parts.append(f"A bubble's area is its {points}: the largest has {frame['size'].max():,}.")
     if len(frame) > n_bubbles:

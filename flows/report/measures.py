@@ -13,7 +13,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Measure:
-    """How one metric is shown. unit: or the range of a plain number. factor: from the recorded unit to the shown one."""
+    """How one metric is shown. unit: or the range of a plain number. factor: from the recorded unit to that."""
 
     name: str
     unit: str
@@ -79,5 +79,5 @@ def lower_is_better(name: str) -> bool:
 def show(metric: Metric, form: str, unit: str = "") -> str:
     """The value with its unit, or that it is not defined and why."""
     if metric.value is None:
-        return f"not defined: {metric.reason}" if metric.reason else "not defined"
+        return f"undefined: {metric.reason}" if metric.reason else "undefined"
     return f"{metric.value:{form}}{unit}"

@@ -125,8 +125,9 @@ def _experiment(content: ReportContent, record: ExperimentRecord) -> Iterator[Se
     if content.clusters is not None:
         found = tables.clusters(content.clusters, record.points.used, points)
         yield Section("map", "Map of hot spots", (hot_spots(content.clusters, content.zones, points), found))
-    half_tables = (tables.dropped(record.points, points), tables.timings(record.timings))
-    yield Section("numbers", "All numbers", (*summary.experiment_facts(record), *half_tables))
+    data, *facts = summary.experiment_facts(record)
+    blocks = (data, tables.dropped(record.points, points), *facts, tables.timings(record.timings))
+    yield Section("numbers", "All numbers", blocks)
     yield _provenance("experiment", record)
 
 

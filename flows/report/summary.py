@@ -69,7 +69,11 @@ def experiment_tiles(record: ExperimentRecord) -> Tiles:
 
 
 def _metric_tile(label: str, metric: Metric, form: str, unit: str, note: str) -> Tile:
-    return Tile(label, "–", show(metric, form)) if metric.value is None else Tile(label, show(metric, form, unit), note)
+    return (
+        Tile(label, "undefined", show(metric, form))
+        if metric.value is None
+        else Tile(label, show(metric, form, unit), note)
+    )
 
 
 def _seconds(seconds: float) -> str:
@@ -157,7 +161,7 @@ def sweep_tiles(record: SweepRecord) -> Tiles:
     n_failed = sum(cell.status == "failed" for cell in record.cells)
     tiles = [Tile("Cells", f"{len(record.cells):,}", f"{n_failed:,} failed" if n_failed else "all succeeded")]
     if record.best is None:
-        tiles.append(Tile("Best setting", "–", record.best_reason))
+        tiles.append(Tile("Best setting", "none", record.best_reason))
     else:
         best, name = record.cells[record.best], record.spec.metric
         tiles.append(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.report.figure import GRID, HEAT, HOT, INK, MUTED, SERIES, SURFACE, Chart, label, new_figure
+from flows.report.figure import BLACK, GRID, HEAT, HOT, INK, MUTED, SERIES, SURFACE, WHITE, Chart, label, new_figure
 from flows.report.measures import MEASURES, heading, lower_is_better, measured, show
 from flows.report.tables import number
 from flows.sweep_model import Cell, KDistances, SweepRecord
@@ -19,6 +19,9 @@ MAX_TEXTS = 400
 
 _CELL_WIDTH_PX, _CELL_HEIGHT_PX, _SMALL_CELL_PX = 56, 44, 12
 _MAX_TICKS = 30
+_BLOB = "One blob: one cluster holds more than half of the points"
+_DARK_HALF = 0.48
+"""Below this share of cividis white is the clearer text, above it black; the contrast is 4.5 or more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ def heat_maps(record: SweepRecord) -> Iterator[Chart]:
 def _heat_map(grid: _Grid, adapter: str, key: str) -> Chart:
     figure = new_figure()
     _add_heat(figure, grid)
-    _add_pale_texts(figure, grid)
+    _add_texts(figure, grid)
     _add_marks(figure, grid)
     _set_axes(figure, grid)
     row_px, column_px = (_SMALL_CELL_PX, _SMALL_CELL_PX) if grid.small else (_CELL_HEIGHT_PX, _CELL_WIDTH_PX)
@@ -80,7 +83,8 @@ def _heat_map(grid: _Grid, adapter: str, key: str) -> Chart:
         title=f"{heading(grid.metric)} by eps and min_samples, {adapter}",
         label=f"Heat map of {grid.metric} over {n_eps} eps and {n_min_samples} min_samples values; the table has all",
         figure=figure,
-        caption=f"{better} is better, and brighter. Hover over a cell for more of its numbers; the table has them too.",
+        caption=f"{better} is better, and brighter. Hover over a cell for more of its numbers; the table has them too."
+        + (f" {_BLOB}." if any(_is_blob(cell) for cell in grid.cells.values()) else ""),
         height_px=170 + max(n_eps * row_px, 120),
         min_width_px=110 + n_min_samples * column_px,
     )
@@ -98,7 +102,6 @@ def _add_heat(figure: go.Figure, grid: _Grid) -> None:
         hoverinfo="text",
         colorscale=HEAT,
         reversescale=lower_is_better(grid.metric),
-        texttemplate=None if grid.small else f"%{{z:{MEASURES[grid.metric].form}}}",
         xgap=1,
         ygap=1,
         showscale=any(value is not None for row in values for value in row),
@@ -114,23 +117,30 @@ def _add_heat(figure: go.Figure, grid: _Grid) -> None:
     )
 
 
-def _add_pale_texts(figure: go.Figure, grid: _Grid) -> None:
-    """The values of cells that colour does not tell."""
-    pale = [
-        (row, column, cell)
-        for (row, column), cell in grid.cells.items()
-        if grid.value(cell) is not None and not grid.coloured(cell)
-    ]
-    if pale and not grid.small:
-        figure.add_scatter(
-            x=[column for _, column, _ in pale],
-            y=[row for row, _, _ in pale],
-            text=[show(measured(cell, grid.metric), MEASURES[grid.metric].form) for _, _, cell in pale],
-            mode="text",
-            textfont={"color": INK},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+def _add_texts(figure: go.Figure, grid: _Grid) -> None:
+    """The values, black or white by what their cell's colour needs; plotly's own choice is too faint in the middle."""
+    valued = [(place, cell, value) for place, cell in grid.cells.items() if (value := grid.value(cell)) is not None]
+    if not valued or grid.small:
+        return
+    span = [value for _, cell, value in valued if grid.coloured(cell)]
+    middle = min(span) + _DARK_HALF * (max(span) - min(span)) if span else 0.0
+    if lower_is_better(grid.metric) and span:
+        middle = max(span) - _DARK_HALF * (max(span) - min(span))
+
+    def colour(cell: Cell, value: float) -> str:
+        if not grid.coloured(cell):
+            return INK
+        return BLACK if (value < middle) == lower_is_better(grid.metric) and value != middle else WHITE
+
+    figure.add_scatter(
+        x=[column for (_, column), _, _ in valued],
+        y=[row for (row, _), _, _ in valued],
+        text=[format(value, MEASURES[grid.metric].form) for _, _, value in valued],
+        mode="text",
+        textfont={"color": [colour(cell, value) for _, cell, value in valued]},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def _add_marks(figure: go.Figure, grid: _Grid) -> None:
@@ -148,9 +158,9 @@ def _add_marks(figure: go.Figure, grid: _Grid) -> None:
     filled = {"size": size, "color": SURFACE, "line": {"color": INK, "width": 1}}
     bare = {"size": size, "color": MUTED, "line": {"color": MUTED, "width": 2}}
     _add_mark(figure, "best", best, -corner, {**filled, "symbol": "star", "size": size + 4})
-    _add_mark(figure, "one blob: one cluster holds more than half", blobs, corner, {**filled, "symbol": "circle"})
+    _add_mark(figure, "one blob", blobs, corner, {**filled, "symbol": "circle"})
     _add_mark(figure, "failed", failed, 0.0, {**bare, "symbol": "x"})
-    _add_mark(figure, "not defined", undefined, 0.0, {**bare, "symbol": "line-ew"})
+    _add_mark(figure, "undefined", undefined, 0.0, {**bare, "symbol": "line-ew"})
 
 
 def _add_mark(
@@ -185,14 +195,16 @@ def _set_axes(figure: go.Figure, grid: _Grid) -> None:
 
 def _hover(cell: Cell, grid: _Grid) -> str:
     measure = MEASURES[grid.metric]
-    lines = [f"<b>eps {cell.eps:g} km, min_samples {cell.min_samples:,}</b>" + (" – best" if cell is grid.best else "")]
+    lines = [
+        f"<b>eps {cell.eps:g} km, min_samples {cell.min_samples:,}</b>" + (", the best" if cell is grid.best else "")
+    ]
     lines.append(f"{measure.title}: {label(show(measured(cell, grid.metric), measure.form))}")
     if cell.status == "ok" and cell.clustering is not None and cell.performance is not None:
         noise = label(show(measured(cell, "noise_ratio"), ".1f", " %"))
         lines.append(f"{cell.clustering.n_clusters:,} clusters, noise {noise}")
         lines.append(f"fit {cell.performance.runtime_seconds:,.3f} s")
     if _is_blob(cell):
-        lines.append("one blob: one cluster holds more than half")
+        lines.append(_BLOB)
     return "<br>".join(lines)
 
 
@@ -232,8 +244,8 @@ def k_distance(curve: KDistances) -> Chart:
         label=f"Curve of the distance to trip {curve.k}, with its knee at {curve.knee_m:,.0f} m",
         figure=figure,
         caption=(
-            f"Distance of {curve.sample_size:,} sampled trips to their k-th trip, k = {curve.k:,} with the trip itself, "
-            f"in ascending order. The suggested eps values are 0.5 to 2 times the knee.{cut}"
+            f"Distance of {curve.sample_size:,} sampled trips to their k-th trip, k = {curve.k:,} with the trip "
+            f"itself, in ascending order. The suggested eps values are 0.5 to 2 times the knee.{cut}"
         ),
         height_px=380,
     )

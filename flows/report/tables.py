@@ -84,10 +84,10 @@ def number(value: Value) -> float | None:
 
 
 def text(value: Value, form: str | None) -> str:
-    """The value as people read it; what is not defined is a dash and the reason."""
+    """The value as people read it; what is undefined says why, where that is known."""
     found = plain(value)
     if found is None:
-        return f"– ({value.reason})" if isinstance(value, Metric) and value.reason else "–"
+        return f"undefined: {value.reason}" if isinstance(value, Metric) and value.reason else "-"
     if isinstance(found, bool):
         return "yes" if found else "no"
     return str(found) if form is None or isinstance(found, str) else format(found, form)

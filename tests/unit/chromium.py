@@ -91,7 +91,7 @@ class Page:
         elif event["method"] == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
             self.complaints.append(str(params["args"]))
 
-    def evaluate(self, expression: str) -> Any:  # noqa: ANN401
+    def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; a promise is awaited."""
         found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]

@@ -1,11 +1,11 @@
 "use strict";
 
-// Sorting: by the number in data-value, else by text. What is not defined stays last.
+// Sorting: by the number in data-value, else by text. What is undefined stays last.
 function sortBy(table, index, ascending) {
   const key = (row) => {
     const cell = row.cells[index];
     if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
-    return cell.classList.contains("num") || cell.textContent.startsWith("–") ? null : cell.textContent;
+    return cell.dataset.undefined === undefined ? cell.textContent : null;
   };
   const compare = (a, b) => {
     const [first, second] = [key(a), key(b)];
