@@ -34,7 +34,7 @@ def record_key(record_id: str) -> str:
     Raises:
         ParameterError: it is no id of an experiment.
     """
-    return f"{_stem(record_id)}.json"
+    return f"{dated_stem(_ROOT, record_id)}.json"
 
 
 def clusters_key(record_id: str) -> str:
@@ -43,17 +43,22 @@ def clusters_key(record_id: str) -> str:
     Raises:
         ParameterError: it is no id of an experiment.
     """
-    return f"{_stem(record_id)}.clusters.parquet"
+    return f"{dated_stem(_ROOT, record_id)}.clusters.parquet"
 
 
-def _stem(record_id: str) -> str:
+def dated_stem(root: str, record_id: str) -> str:
+    """Key of a record without its ending, in a folder by UTC date below root.
+
+    Raises:
+        ParameterError: it is no id.
+    """
     match = _ID.fullmatch(record_id)
     if match is None:
         raise ParameterError(
             f"{record_id!r} is no id of an experiment: ids look like 20260131T020304Z-ab12cd34, "
             "`taxi-flows records ls` lists them."
         )
-    return f"{_ROOT}date={match[1]}-{match[2]}-{match[3]}/{record_id}"
+    return f"{root}date={match[1]}-{match[2]}-{match[3]}/{record_id}"
 
 
 def read_record(store: ObjectStore, settings: Settings, record_id: str) -> ExperimentRecord:
@@ -87,14 +92,25 @@ def list_records(
     return [_read(store, settings, key) for key in islice(_newest_first(store, settings, since), limit)]
 
 
+def date_folders(
+    store: ObjectStore, settings: Settings, first_day: date | None = None, last_day: date | None = None
+) -> list[str]:
+    """Prefixes of the keys of each UTC date that has records, both days included, the oldest first."""
+    first = f"{_ROOT}date={first_day.isoformat()}/" if first_day is not None else ""
+    last = f"{_ROOT}date={last_day.isoformat()}/" if last_day is not None else "~"
+    return sorted(
+        folder for folder in store.folders(settings.experiments_bucket, f"{_ROOT}date=") if first <= folder <= last
+    )
+
+
+def record_keys(store: ObjectStore, settings: Settings, folder: str) -> list[str]:
+    """Keys of the records of one date, the oldest first: ids begin with their time."""
+    return [found.key for found in store.list(settings.experiments_bucket, folder) if found.key.endswith(".json")]
+
+
 def _newest_first(store: ObjectStore, settings: Settings, since: date | None) -> Iterator[str]:
-    """Keys of records; ids begin with their time, so keys of one date sort by it."""
-    first = f"{_ROOT}date={since.isoformat()}/" if since is not None else ""
-    for folder in sorted(store.folders(settings.experiments_bucket, f"{_ROOT}date="), reverse=True):
-        if folder < first:
-            return
-        keys = [found.key for found in store.list(settings.experiments_bucket, folder)]
-        yield from (key for key in reversed(keys) if key.endswith(".json"))
+    for folder in reversed(date_folders(store, settings, first_day=since)):
+        yield from reversed(record_keys(store, settings, folder))
 
 
 def _read(store: ObjectStore, settings: Settings, key: str) -> ExperimentRecord:
