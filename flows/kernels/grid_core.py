@@ -24,8 +24,10 @@ from flows.kernels.grid_walk import (
 
 BLOCK = 256
 """Distances between two looks at whether the count is enough."""
-SHORT_RUN = 32
-"""Points of a row of the neighbourhood up to which all distances are taken, whatever their cells."""
+GATHERED = 256
+"""Points of a neighbourhood up to which they are copied side by side, and all distances are taken."""
+LANES = 16
+"""Points that the inner loop takes in one step; the copy is padded to that."""
 
 
 @njit(cache=True, error_model="numpy")
@@ -43,12 +45,27 @@ def _weight_within(x, y, weights, start, stop, px, py, eps_squared):  # type: ig
 
 
 @njit(cache=True, error_model="numpy")
+def _gather(x, y, weights, starts, rows, near_x, near_y, near_weights):  # type: ignore[no-untyped-def]
+    """Copy the points of a neighbourhood, then points that are nowhere near; give how many in all."""
+    size = np.int64(0)
+    for r in range(ROWS):
+        start, stop = np.int64(starts[rows[r, 0]]), np.int64(starts[rows[r, 1]])
+        for q in range(start, stop):
+            near_x[size + q - start], near_y[size + q - start] = x[q], y[q]
+            if len(weights) > 0:
+                near_weights[size + q - start] = weights[q]
+        size += stop - start
+    padded = (size + LANES - 1) // LANES * LANES
+    for q in range(size, padded):
+        near_x[q] = np.inf
+    return padded
+
+
+@njit(cache=True, error_model="numpy")
 def _weight_within_row(  # type: ignore[no-untyped-def]
     x, y, weights, keys, starts, weight_before, first, end, target, left, low, side, px, py, eps_squared, most
 ):
     """Weight within eps in the cells [first, end) of a row; may stop at `most`."""
-    if starts[end] - starts[first] <= SHORT_RUN:
-        return _weight_within(x, y, weights, np.int64(starts[first]), np.int64(starts[end]), px, py, eps_squared)
     total = np.int64(0)
     for other in range(first, end):
         start, stop = np.int64(starts[other]), np.int64(starts[other + 1])
@@ -64,6 +81,15 @@ def _weight_within_row(  # type: ignore[no-untyped-def]
             if total >= most:
                 return total
     return total
+
+
+@njit(cache=True, error_model="numpy")
+def _size(starts, rows):  # type: ignore[no-untyped-def]
+    """Points of a neighbourhood."""
+    size = 0
+    for r in range(ROWS):
+        size += starts[rows[r, 1]] - starts[rows[r, 0]]
+    return size
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
@@ -98,6 +124,8 @@ def count_neighbours(
     n_cells = len(keys)
     n_chunks = (n_cells + CHUNK - 1) // CHUNK
     for thread in prange(n_threads):
+        near_x, near_y = np.empty(GATHERED), np.zeros(GATHERED)
+        near_weights = np.zeros(GATHERED if len(weights) > 0 else 0, np.int64)
         for chunk in range(thread, n_chunks, n_threads):
             rows = start_walk(keys, chunk * CHUNK, stride)
             for cell in range(chunk * CHUNK, min(n_cells, (chunk + 1) * CHUNK)):
@@ -109,6 +137,11 @@ def count_neighbours(
                     reachable += weight_of(rows[r, 0], rows[r, 1], starts, weight_before)
                 if reachable < least:
                     counts[starts[cell] : starts[cell + 1]] = 0
+                    continue
+                if _size(starts, rows) <= GATHERED:
+                    n_near = _gather(x, y, weights, starts, rows, near_x, near_y, near_weights)
+                    for p in range(starts[cell], starts[cell + 1]):
+                        counts[p] = _weight_within(near_x, near_y, near_weights, 0, n_near, x[p], y[p], eps_squared)
                     continue
                 row = keys[cell] // stride
                 left, low = column0 + (keys[cell] - row * stride) * side, row0 + row * side
