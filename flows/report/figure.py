@@ -47,12 +47,6 @@ class Chart:
     min_width_px: int = 0
     is_map: bool = False
 
-    @property
-    def json(self) -> str:
-        """The figure as JSON that is safe inside a script element."""
-        found: str = self.figure.to_json()
-        return found.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
 
 def new_figure() -> go.Figure:
     """An empty figure in the page's look."""

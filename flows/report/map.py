@@ -38,7 +38,7 @@ def hot_spots(frame: pd.DataFrame, zones: ZoneTable | None, points: str) -> Char
     """
     largest = frame.sort_values(["size", "id"], ascending=[False, True]).head(MAX_BUBBLES)
     xy_km = largest[["x_m", "y_m"]].to_numpy() / 1000
-    hulls = _hulls(largest.head(MAX_HULLS))
+    hulls = _hulls(largest["hull"].dropna().head(MAX_HULLS))
     outlines = _outlines(zones) if zones is not None else np.empty(0, object)
     low, high = _view(xy_km, hulls if len(hulls) else outlines)
     origin_km = (low + high) / 2
@@ -60,9 +60,9 @@ def hot_spots(frame: pd.DataFrame, zones: ZoneTable | None, points: str) -> Char
     )
 
 
-def _hulls(largest: pd.DataFrame) -> NDArray[np.object_]:
-    """object[h]: hulls in EPSG:32118 kilometres; clusters without area have none."""
-    polygons = shapely.from_wkb(largest["hull"].dropna().to_numpy())
+def _hulls(wkb: pd.Series[bytes]) -> NDArray[np.object_]:
+    """object[h]: hulls in EPSG:32118 kilometres."""
+    polygons = shapely.from_wkb(wkb.to_numpy())
     found: NDArray[np.object_] = shapely.transform(
         polygons, lambda degrees: np.column_stack(to_metres().transform(*degrees.T)) / 1000
     )

@@ -1,14 +1,15 @@
 """The report as one HTML file: no network, light and dark, readable on a phone.
 
-plotly.js travels inside the file, compressed, and the browser unpacks it (`DecompressionStream`: browsers since 2023).
-Where it can't, the tables still hold every number.
+plotly.js and the figures travel inside the file, compressed, and the browser unpacks them (`DecompressionStream`:
+browsers since 2023). Where it can't, the tables still hold every number.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -69,7 +70,8 @@ def render(content: ReportContent) -> str:
         version=__version__,
         sections=sections,
         charts=charts,
-        library=_library() if charts else None,
+        figures=_packed(_json(charts)) if charts else "",
+        library=_library() if charts else "",
         library_version=get_plotlyjs_version(),
     )
 
@@ -83,14 +85,23 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(text=tables.text, plain=tables.plain)
+    environment.globals.update(text=tables.text)
     return environment
 
 
 @lru_cache(maxsize=1)
 def _library() -> str:
-    """plotly.js as base64 of gzip: 2.0 MB instead of 4.8."""
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+    return _packed(get_plotlyjs())
+
+
+def _json(charts: Sequence[Chart]) -> str:
+    figures = (f"{json.dumps(chart.key)}:{chart.figure.to_json()}" for chart in charts)
+    return f"{{{','.join(figures)}}}"
+
+
+def _packed(text: str) -> str:
+    """Gzip in base64: plotly.js takes 2.0 MB then, not 4.8, and no character of it can end its script element."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _title(content: ReportContent) -> str:
@@ -115,8 +126,8 @@ def _sections(content: ReportContent) -> Iterator[Section]:
     if content.aggregate is not None:
         yield from _aggregate(content.aggregate)
     if content.history:
-        blocks = (*run_charts.history(content.history), tables.history(content.history))
-        yield Section("history", "History", blocks)
+        charts = tuple(run_charts.history(content.history))
+        yield Section("history", "History", (*charts, tables.history(content.history)))
 
 
 def _experiment(content: ReportContent, record: ExperimentRecord) -> Iterator[Section]:
@@ -126,8 +137,8 @@ def _experiment(content: ReportContent, record: ExperimentRecord) -> Iterator[Se
         found = tables.clusters(content.clusters, record.points.used, points)
         yield Section("map", "Map of hot spots", (hot_spots(content.clusters, content.zones, points), found))
     data, *facts = summary.experiment_facts(record)
-    blocks = (data, tables.dropped(record.points, points), *facts, tables.timings(record.timings))
-    yield Section("numbers", "All numbers", blocks)
+    dropped, timings = tables.dropped(record.points, points), tables.timings(record.timings)
+    yield Section("numbers", "All numbers", (data, dropped, *facts, timings))
     yield _provenance("experiment", record)
 
 
@@ -143,7 +154,7 @@ def _sweep(record: SweepRecord) -> Iterator[Section]:
 
 def _comparison(record: ComparisonRecord) -> Iterator[Section]:
     points = summary.points_name(record.spec.coordinate_type)
-    blocks = (
+    blocks: tuple[Block, ...] = (
         summary.comparison_tiles(record),
         *run_charts.comparison(record),
         tables.agreements(record.overall, "agreement", "Agreement and speed over all settings"),
@@ -157,7 +168,7 @@ def _comparison(record: ComparisonRecord) -> Iterator[Section]:
 
 def _aggregate(record: AggregateRecord) -> Iterator[Section]:
     found = (aggregate_tables.statistics(record), aggregate_tables.tests(record), aggregate_tables.trends(record))
-    blocks = (summary.aggregate_tiles(record), *run_charts.aggregate(record), *found)
+    blocks: tuple[Block, ...] = (summary.aggregate_tiles(record), *run_charts.aggregate(record), *found)
     yield Section("aggregate", "Statistics", blocks)
     made = (summary.environment_facts(record),)
     yield Section("aggregate-made", "How the statistics were made", made, folded=True)

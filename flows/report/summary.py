@@ -69,11 +69,9 @@ def experiment_tiles(record: ExperimentRecord) -> Tiles:
 
 
 def _metric_tile(label: str, metric: Metric, form: str, unit: str, note: str) -> Tile:
-    return (
-        Tile(label, "undefined", show(metric, form))
-        if metric.value is None
-        else Tile(label, show(metric, form, unit), note)
-    )
+    if metric.value is None:
+        return Tile(label, "undefined", metric.reason or "")
+    return Tile(label, show(metric, form, unit), note)
 
 
 def _seconds(seconds: float) -> str:

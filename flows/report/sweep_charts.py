@@ -120,27 +120,26 @@ def _add_heat(figure: go.Figure, grid: _Grid) -> None:
 def _add_texts(figure: go.Figure, grid: _Grid) -> None:
     """The values, black or white by what their cell's colour needs; plotly's own choice is too faint in the middle."""
     valued = [(place, cell, value) for place, cell in grid.cells.items() if (value := grid.value(cell)) is not None]
-    if not valued or grid.small:
+    if grid.small or not valued:
         return
     span = [value for _, cell, value in valued if grid.coloured(cell)]
-    middle = min(span) + _DARK_HALF * (max(span) - min(span)) if span else 0.0
-    if lower_is_better(grid.metric) and span:
-        middle = max(span) - _DARK_HALF * (max(span) - min(span))
-
-    def colour(cell: Cell, value: float) -> str:
-        if not grid.coloured(cell):
-            return INK
-        return BLACK if (value < middle) == lower_is_better(grid.metric) and value != middle else WHITE
-
+    colours = [_text_colour(value, span, grid.metric) if grid.coloured(cell) else INK for _, cell, value in valued]
     figure.add_scatter(
         x=[column for (_, column), _, _ in valued],
         y=[row for (row, _), _, _ in valued],
         text=[format(value, MEASURES[grid.metric].form) for _, _, value in valued],
         mode="text",
-        textfont={"color": [colour(cell, value) for _, cell, value in valued]},
+        textfont={"color": colours},
         hoverinfo="skip",
         showlegend=False,
     )
+
+
+def _text_colour(value: float, span: Sequence[float], metric: str) -> str:
+    low, high = min(span), max(span)
+    share = (value - low) / (high - low) if high > low else 0.0
+    brightness = 1 - share if lower_is_better(metric) else share
+    return BLACK if brightness > _DARK_HALF else WHITE
 
 
 def _add_marks(figure: go.Figure, grid: _Grid) -> None:
@@ -196,9 +195,9 @@ def _set_axes(figure: go.Figure, grid: _Grid) -> None:
 def _hover(cell: Cell, grid: _Grid) -> str:
     measure = MEASURES[grid.metric]
     lines = [
-        f"<b>eps {cell.eps:g} km, min_samples {cell.min_samples:,}</b>" + (", the best" if cell is grid.best else "")
+        f"<b>eps {cell.eps:g} km, min_samples {cell.min_samples:,}</b>{', the best' if cell is grid.best else ''}",
+        f"{measure.title}: {label(show(measured(cell, grid.metric), measure.form))}",
     ]
-    lines.append(f"{measure.title}: {label(show(measured(cell, grid.metric), measure.form))}")
     if cell.status == "ok" and cell.clustering is not None and cell.performance is not None:
         noise = label(show(measured(cell, "noise_ratio"), ".1f", " %"))
         lines.append(f"{cell.clustering.n_clusters:,} clusters, noise {noise}")

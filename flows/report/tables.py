@@ -172,7 +172,7 @@ def cells(record: SweepRecord | ComparisonRecord) -> Table:
         *(Column(MEASURES[name].title, MEASURES[name].form) for name in names),
         Column("note"),
     )
-    rows = (
+    rows: Iterable[tuple[Value, ...]] = (
         (
             cell.adapter,
             cell.eps,
@@ -237,7 +237,7 @@ def history(records: Sequence[ExperimentRecord]) -> Table:
         Column("min_samples, points", ",d"),
         *(Column(MEASURES[name].title, MEASURES[name].form) for name in names),
     )
-    rows = (
+    rows: Iterable[tuple[Value, ...]] = (
         (
             record.created.strftime("%Y-%m-%d %H:%M"),
             record.id,

@@ -343,7 +343,7 @@ def _statistics(place: int, eps: float) -> tuple[Statistic, ...]:
 
 
 def a_cluster_frame(n_clusters: int, seed: int = 0, corners: int = 12) -> pd.DataFrame:
-    """Clusters in the city, columns of flows.steps.clusters.SCHEMA; the first is the largest, each fifth has no area."""
+    """Clusters in the city, columns of flows.steps.clusters.SCHEMA; the first is the largest, each fifth is flat."""
     random = np.random.default_rng(seed)
     xy_m = random.uniform([295_000, 50_000], [325_000, 80_000], (n_clusters, 2))
     radius_m = random.uniform(20, 400, n_clusters)

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 Message = dict[str, Any]
 
@@ -54,7 +55,7 @@ def browser(binary: str, profile: Path) -> Iterator[str]:
 class Page:
     """One tab; remembers what it asked of the network and what it complained about."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket = socket
         self._last_id = 0
         self._session: str | None = None

@@ -1,11 +1,12 @@
 "use strict";
 
-// Sorting: by the number in data-value, else by text. What is undefined stays last.
+// Columns of numbers are sorted by number, others by text. What is undefined stays last.
 function sortBy(table, index, ascending) {
   const key = (row) => {
     const cell = row.cells[index];
-    if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
-    return cell.dataset.undefined === undefined ? cell.textContent : null;
+    if (!cell.classList.contains("num")) return cell.textContent;
+    const number = Number(cell.textContent.replaceAll(",", ""));
+    return Number.isNaN(number) ? null : number;
   };
   const compare = (a, b) => {
     const [first, second] = [key(a), key(b)];
@@ -61,9 +62,8 @@ function drawScale(plot) {
   bar.textContent = km < 1 ? `${Math.round(km * 1000)} m` : `${km} km`;
 }
 
-function draw(plot) {
+function draw(plot, figure) {
   const isMap = plot.dataset.map !== undefined;
-  const figure = JSON.parse(document.getElementById(plot.dataset.chart).textContent);
   const { data, layout } = resolved(figure, getComputedStyle(document.documentElement));
   const config = {
     responsive: true,
@@ -80,11 +80,14 @@ function draw(plot) {
   });
 }
 
+async function unpacked(id) {
+  const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (byte) => byte.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
 async function loadLibrary() {
-  const packed = Uint8Array.from(atob(document.getElementById("library").textContent), (byte) => byte.charCodeAt(0));
-  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const script = document.createElement("script");
-  script.textContent = await new Response(unpacked).text();
+  script.textContent = await unpacked("library");
   document.head.append(script);
 }
 
@@ -96,8 +99,10 @@ async function drawAll() {
     return;
   }
   await loadLibrary();
-  for (const plot of plots) await draw(plot);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach(draw));
+  const figures = JSON.parse(await unpacked("figures"));
+  const drawPlot = (plot) => draw(plot, figures[plot.dataset.chart]);
+  for (const plot of plots) await drawPlot(plot);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach(drawPlot));
   document.documentElement.dataset.ready = "yes";
 }
 
