@@ -81,8 +81,8 @@ def cases(quick: bool) -> list[Case]:
     ]
 
 
-def run(side: str, case: Case, points_m: points.Points) -> Fit:
-    """Cluster once."""
+def run(side: str, case: Case, points_m: points.Points, n_threads: int = CPUS) -> Fit:
+    """Cluster once; n_threads are for the adapters."""
     if side == "dbscan":
         from dbscan import DBSCAN
 
@@ -99,12 +99,12 @@ def run(side: str, case: Case, points_m: points.Points) -> Fit:
         return Fit(labels, core)
     adapter = get_adapter(side)
     if not case.collapse:
-        return adapter.fit(points_m, np.ones(len(points_m), np.int64), case.eps_m, case.min_samples, CPUS)
+        return adapter.fit(points_m, np.ones(len(points_m), np.int64), case.eps_m, case.min_samples, n_threads)
     from flows.kernels.collapse import collapse
     from flows.steps.projection import pack
 
-    unique_m, weights, inverse = collapse(pack(points_m), n_blocks=CPUS)
-    fit = adapter.fit(unique_m, weights, case.eps_m, case.min_samples, CPUS)
+    unique_m, weights, inverse = collapse(pack(points_m), n_blocks=n_threads)
+    fit = adapter.fit(unique_m, weights, case.eps_m, case.min_samples, n_threads)
     return Fit(fit.labels[inverse], fit.core[inverse])
 
 
@@ -130,7 +130,7 @@ def compare(case: Case, rounds: int) -> Result:
             seconds[side] = min(took, seconds.get(side, took))
             ours = ours or fit
             check(case, side, ours, fit)
-    peak_bytes = {side: peak_in_child(case, side) for side in seconds}
+    peak_bytes = {side: peak_in_child(case, side, 8 if side == "grid" else CPUS) for side in seconds}
     return Result(case, len(points_m), seconds, peak_bytes)
 
 
@@ -143,22 +143,31 @@ def check(case: Case, side: str, ours: Fit, fit: Fit) -> None:
         raise SystemExit(f"{case.name}, eps {case.eps_m:g} m: {side} and grid disagree")
 
 
-def peak_in_child(case: Case, side: str, n_threads: int = CPUS) -> int:
+def peak_in_child(case: Case, side: str, n_threads: int) -> int:
     """Peak memory in bytes that one run adds, in a fresh process after a small warm-up."""
-    command = [sys.executable, "-m", "benchmarks.clustering", "--child", case.name, str(case.eps_m), side]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.clustering",
+        "--child",
+        case.name,
+        str(case.eps_m),
+        side,
+        str(n_threads),
+    ]
     environment = os.environ | {"NUMBA_NUM_THREADS": str(n_threads)}
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout)
 
 
-def child(name: str, eps_m: float, side: str) -> None:
+def child(name: str, eps_m: float, side: str, n_threads: int) -> None:
     """Print the peak bytes of one side of one case."""
     from flows.steps.measure import measured
 
     case = next(case for case in cases(quick=False) if (case.name, case.eps_m) == (name, eps_m))
     points_m = case.make()
-    run(side, case, points_m[:50].copy())
+    run(side, case, points_m[:50].copy(), n_threads)
     with measured() as cost:
-        run(side, case, points_m)
+        run(side, case, points_m, n_threads)
     print(cost.peak_memory_bytes)
 
 
@@ -166,7 +175,7 @@ def table(results: list[Result]) -> str:
     """The results in Markdown."""
     head = ("points", "n", "eps", *SIDES, "grid memory", "dbscan memory", "sklearn memory")
     lines = [
-        f"Least seconds on {CPUS} CPUs; in brackets how many times faster `grid` is; memory is peak bytes per point.",
+        f"Least seconds on {CPUS} CPUs; in brackets how many times faster `grid` is; memory is peak bytes per point, for `grid` on 8 threads.",
         "",
         f"| {' | '.join(head)} |",
         "|---" + "|--:" * (len(head) - 1) + "|",
@@ -216,10 +225,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="at most 1 M points")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--child", nargs=3, metavar=("CASE", "EPS_M", "SIDE"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, metavar=("CASE", "EPS_M", "SIDE", "THREADS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(options.child[0], float(options.child[1]), options.child[2])
+        child(options.child[0], float(options.child[1]), options.child[2], int(options.child[3]))
         return
     RESULTS.mkdir(exist_ok=True)
     get_adapter("grid").load()
