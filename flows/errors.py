@@ -11,6 +11,7 @@ TaxiFlowsError              exit code 1: the work failed
 │   └── MostlyDroppedError      more than half of the points would be dropped
 ├── ZoneTableError          the taxi zone table is missing or unreadable
 ├── MemoryLimitError        the work would pass the memory limit; nothing was started
+├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
 ├── StoreError              the object store refused or lost something
 └── PrefectServerError      the embedded Prefect server did not start
 
@@ -68,6 +69,10 @@ class ZoneTableError(TaxiFlowsError):
 
 class MemoryLimitError(TaxiFlowsError):
     """The work would pass the memory limit; nothing was started."""
+
+
+class SweepFailedError(TaxiFlowsError):
+    """No cell of a sweep succeeded, or more failed than `max_failed` allows; the record is kept all the same."""
 
 
 class StoreError(TaxiFlowsError):

@@ -293,6 +293,7 @@ class ExperimentRecord(Frozen):
     schema_version: Literal[1] = 1
     id: str
     flow: str
+    sweep_id: str | None = None
     created: datetime
     key: str
     clusters_key: str

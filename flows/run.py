@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -56,7 +56,9 @@ class Run:
 
 
 @contextmanager
-def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: bool) -> Iterator[Run]:
+def open_run(
+    flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: bool, adapters: Sequence[str] = ()
+) -> Iterator[Run]:
     """Read the settings, open the store and bring the data source within reach.
 
     Args:
@@ -64,6 +66,7 @@ def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: b
         flow_run_id: of Prefect.
         spec: what to cluster and how.
         judges: whether quality is computed too, so that its kernels are loaded meanwhile.
+        adapters: those to load, where it is not the one of the spec.
 
     Raises:
         SettingsError: an environment variable is wrong.
@@ -72,7 +75,7 @@ def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: b
     """
     settings = load_settings()
     store = open_store(settings)
-    kernels = KernelLoading(lambda: _load_kernels(spec.adapter_type, judges))
+    kernels = KernelLoading(lambda: _load_kernels(adapters or (spec.adapter_type,), judges))
     with resolve(spec, settings, store) as files:
         yield Run(
             flow=flow,
@@ -88,13 +91,14 @@ def open_run(flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: b
         )
 
 
-def _load_kernels(adapter_type: str, judges: bool) -> None:
+def _load_kernels(adapters: Sequence[str], judges: bool) -> None:
     from flows.adapters.registry import get_adapter
     from flows.kernels import collapse, locate
 
     collapse.warm_up()
     locate.warm_up()
-    get_adapter(adapter_type).load()
+    for adapter in adapters:
+        get_adapter(adapter).load()
     if judges:
         from flows.steps.evaluate import load_kernels
 

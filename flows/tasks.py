@@ -73,13 +73,6 @@ def record(
     from flows.steps.score import score
 
     judged = scores or score(points, clustering, None, run.settings.score, seconds=0.0)
-    timings = {
-        "ingest": source.open_seconds + points.ingest_seconds,
-        "load_kernels": run.kernels.wait(),
-        "prepare": points.prepare_seconds,
-        "cluster": clustering.fit_seconds,
-        "evaluate": judged.seconds,
-    }
     finished = Finished(
         flow=run.flow,
         spec=run.spec,
@@ -92,10 +85,21 @@ def record(
         quality=judged.quality,
         performance=judged.performance,
         overall_score=judged.overall_score,
-        timings=timings,
+        timings=timings(run, source, points, cluster=clustering.fit_seconds, evaluate=judged.seconds),
         environment=environment(run.settings, run.flow_run_id),
         zones=run.zones,
     )
     kept, clusters = step(finished, run.store)
     location = run.store.location(run.settings.experiments_bucket, kept.key)
     return ExperimentResult.of(kept, location, points, clustering.labels, clusters)
+
+
+def timings(run: Run, source: TripSource, points: Points, cluster: float, evaluate: float) -> dict[str, float]:
+    """Seconds by step, but for the recording."""
+    return {
+        "ingest": source.open_seconds + points.ingest_seconds,
+        "load_kernels": run.kernels.wait(),
+        "prepare": points.prepare_seconds,
+        "cluster": cluster,
+        "evaluate": evaluate,
+    }

@@ -19,8 +19,8 @@ _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 class Cost:
     """Filled when the measured block ends.
 
-    wall_seconds; cpu_seconds: user + system, process and children. peak_memory_bytes: highest resident memory of process
-    and children during the block minus that before it; never below 0.
+    wall_seconds; cpu_seconds: user + system, process and children. peak_memory_bytes: highest resident memory of
+    process and children during the block minus that before it; never below 0.
     """
 
     wall_seconds: float = 0.0
@@ -32,8 +32,8 @@ class Cost:
 def measured() -> Iterator[Cost]:
     """Measure a block.
 
-    The kernel's own high-water mark of this process is reset first where /proc allows it (Linux, proc(5): clear_refs), since
-    a thread that samples gets no turn while compiled code holds the interpreter lock; children are sampled.
+    The kernel's own high-water mark of this process is reset first where /proc allows it (Linux, proc(5): clear_refs),
+    since a thread that samples gets no turn while compiled code holds the interpreter lock; children are sampled.
     """
     cost = Cost()
     process = psutil.Process()

@@ -59,7 +59,7 @@ class Finished:
     """An experiment that is done, but for its record.
 
     sha256s: of each file of the source, from `fingerprint_files`. quality: None where it was not asked for.
-    timings: seconds by step.
+    timings: seconds by step. sweep_id: of the sweep that it is a cell of.
     """
 
     flow: str
@@ -76,6 +76,7 @@ class Finished:
     timings: Mapping[str, float]
     environment: Environment
     zones: ZoneTable | None
+    sweep_id: str | None = None
 
 
 def record(finished: Finished, store: ObjectStore) -> tuple[ExperimentRecord, pa.Table]:
@@ -104,13 +105,14 @@ def _build(finished: Finished, record_id: str, created: datetime, timings: dict[
     return ExperimentRecord(
         id=record_id,
         flow=finished.flow,
+        sweep_id=finished.sweep_id,
         created=created,
         key=record_key(record_id),
         clusters_key=clusters_key(record_id),
         spec=finished.spec,
-        settings=_settings(finished.settings, finished.zones),
-        source=_fingerprints(finished),
-        points=_point_counts(finished.points),
+        settings=recorded_settings(finished.settings, finished.zones),
+        source=fingerprints(finished.source, finished.sha256s, finished.points),
+        points=point_counts(finished.points),
         clustering=finished.counts,
         quality=finished.quality,
         performance=finished.performance,
@@ -120,7 +122,8 @@ def _build(finished: Finished, record_id: str, created: datetime, timings: dict[
     )
 
 
-def _settings(settings: Settings, zones: ZoneTable | None) -> RecordedSettings:
+def recorded_settings(settings: Settings, zones: ZoneTable | None) -> RecordedSettings:
+    """The settings that a result depends on."""
     return RecordedSettings(
         city_box=settings.city_box,
         score=settings.score,
@@ -131,17 +134,18 @@ def _settings(settings: Settings, zones: ZoneTable | None) -> RecordedSettings:
     )
 
 
-def _fingerprints(finished: Finished) -> tuple[FileFingerprint, ...]:
-    source = finished.source
+def fingerprints(source: TripSource, sha256s: Sequence[str], points: Points) -> tuple[FileFingerprint, ...]:
+    """The files of a source as they were read."""
     return tuple(
         FileFingerprint(name=file.name, size_bytes=file.size_bytes, sha256=sha256, rows=rows, dialect=dialect)
         for file, sha256, rows, dialect in zip(
-            source.files, finished.sha256s, finished.points.rows_per_file, source.dialects, strict=True
+            source.files, sha256s, points.rows_per_file, source.dialects, strict=True
         )
     )
 
 
-def _point_counts(points: Points) -> PointCounts:
+def point_counts(points: Points) -> PointCounts:
+    """From rows to distinct points, as it is recorded."""
     by_zone = points.kind == "zones"
     return PointCounts(
         rows=points.n_rows,

@@ -21,7 +21,7 @@ class ChunkSize:
     """How much is read at once; it changes memory and speed, never what is delivered."""
 
     rows: int = 1 << 18
-    csv_bytes: int = 1 << 20
+    csv_bytes: int = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,80 @@
+"""Many settings over the same trips."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.grid import data_spec, grid_spec
+from flows.run import open_run
+from flows.sweep_result import SweepResult
+from flows.sweep_store import resumed_plan
+from flows.sweep_tasks import plan_sweep, record_sweep, sweep_cells
+from flows.tasks import ingest, prepare
+
+EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
+MIN_SAMPLES_VALUES = (5, 10, 15)
+
+
+@flow(name="parameter_sweep_flow", log_prints=True, validate_parameters=False)
+def parameter_sweep_flow(
+    data_source: str | list[str],
+    adapter_type: str = "sklearn",
+    eps_values: list[float] | Literal["auto"] = list(EPS_VALUES_KM),  # noqa: B006  (read, never changed)
+    min_samples_values: list[int] = list(MIN_SAMPLES_VALUES),  # noqa: B006
+    metric: str = "overall_score",
+    coordinate_type: str = "pickup",
+    use_location_ids: bool = True,
+    max_samples: int | None = None,
+    use_minio: bool = True,
+    seed: int = 0,
+    hours: str | None = None,
+    weekdays: str | None = None,
+    max_failed: int = 0,
+    allow_large: bool = False,
+    resume: str | None = None,
+) -> SweepResult:
+    """Cluster the same trips with every combination of eps and min_samples, and name the best by a metric.
+
+    Args:
+        data_source: as in `experiment_pipeline`, like the parameters that are not named here.
+        adapter_type: the DBSCAN implementation.
+        eps_values: radii in kilometres, or "auto" for five around the knee of the k-distances.
+        min_samples_values: trips that make a core point.
+        metric: what "best" means, by the metric's own direction (flows.steps.rank.METRICS).
+        max_failed: cells that may fail; all are tried whatever it is.
+        allow_large: go on with more than 10,000 cells.
+        resume: id of a sweep that stopped; its own parameters hold, its finished cells are kept as they are.
+
+    Raises:
+        ParameterError: a parameter is out of range; nothing was touched.
+        SourceError: the data can't be used.
+        SweepFailedError: no cell succeeded, or more than max_failed failed; the record is kept.
+    """
+    grid = grid_spec(
+        data_source,
+        adapter_type,
+        eps_values,
+        min_samples_values,
+        metric,
+        coordinate_type,
+        use_location_ids,
+        max_samples,
+        use_minio,
+        seed,
+        hours,
+        weekdays,
+        allow_large,
+    )
+    resumed = resumed_plan(resume)
+    asked = grid if resumed is None else resumed.spec
+    with open_run("parameter_sweep_flow", flow_run.id, data_spec(asked), judges=True, adapters=asked.adapters) as run:
+        source = ingest(run)
+        points = prepare(run, source)
+        plan = plan_sweep(run, points, asked, resumed)
+        cells = sweep_cells(run, source, points, plan)
+        result = record_sweep(run, source, points, plan, cells, max_failed)
+        print(result)  # noqa: T201  (into the run's log)
+        return result

@@ -1,0 +1,184 @@
+"""Sweeps, comparisons and aggregates as tables in the terminal, or as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flows.model import Metric
+from flows.steps.rank import METRICS
+from flows.sweep_model import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+_TEXT_WIDTH = 140
+
+
+def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
+    """Print the cells, which is the best and why, and where the record is."""
+    table = _table(f"{record.flow} {record.id}: {_source(record.source[0].name, len(record.source))}")
+    for name in ("", "eps km", "min_samples", "clusters", "noise", "silhouette", "Davies-Bouldin", "fit s", "score"):
+        table.add_column(name, justify="right")
+    table.add_column("flag", overflow="fold")
+    for place, cell in enumerate(record.cells):
+        table.add_row("best" if place == record.best else "", *_cell(cell))
+    console.print(table)
+    console.print(f"best by {record.spec.metric}: {record.best_reason}", markup=False, highlight=False)
+    if record.points.note:
+        console.print(record.points.note, markup=False, highlight=False)
+    console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+
+
+def render_comparison(record: ComparisonRecord, console: Console, location: str) -> None:
+    """Print each adapter against the first, cell by cell and over all."""
+    table = _table(f"{record.flow} {record.id}: {_source(record.source[0].name, len(record.source))}")
+    names = (
+        "adapter",
+        "eps km",
+        "min_samples",
+        "clusters",
+        "fit s",
+        "peak MiB",
+        "speed-up",
+        "memory ratio",
+        "ARI",
+        "equal",
+    )
+    for name in names:
+        table.add_column(name, justify="left" if name == "adapter" else "right")
+    agreements = {(one.adapter, one.eps, one.min_samples): one for one in record.by_cell}
+    for cell in record.cells:
+        against = agreements.get((cell.adapter, cell.eps, cell.min_samples))
+        table.add_row(cell.adapter, f"{cell.eps:g}", str(cell.min_samples), *_cost(cell), *_agreement(against))
+    table.add_section()
+    for one in record.overall:
+        table.add_row(one.adapter, "all", "", "", "", "", *_agreement(one))
+    console.print(table)
+    for reason in sorted({reason for one in record.overall for reason in (one.speed_up.reason,) if reason}):
+        console.print(reason, markup=False, highlight=False)
+    console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+
+
+def render_aggregate(record: AggregateRecord, console: Console, location: str) -> None:
+    """Print the statistics of each group, the tests and the trends."""
+    title = f"{record.n_records:,} experiments, {record.first_day} to {record.last_day} (UTC)"
+    table = _table(title)
+    for name in (
+        "adapter",
+        "eps km",
+        "min_samples",
+        "metric",
+        "n",
+        "undefined",
+        "mean",
+        "median",
+        "sd",
+        "95 % interval",
+    ):
+        table.add_column(name, justify="left" if name in {"adapter", "metric"} else "right")
+    for group in record.groups:
+        for one in group.statistics:
+            interval = "-" if one.low is None or one.high is None else f"{one.low:.4g} .. {one.high:.4g}"
+            table.add_row(
+                group.adapter, f"{group.eps:g}", str(group.min_samples), one.metric, str(one.n), str(one.n_undefined),
+                _number(one.mean), _number(one.median), _number(one.standard_deviation), interval,
+            )  # fmt: skip
+        table.add_section()
+    console.print(table)
+    for test in record.tests:
+        found = f"p = {test.p_value:.4g}" if test.p_value is not None else f"no test: {test.reason}"
+        console.print(
+            f"{test.first} against {test.second}, {test.n_pairs} pairs, {test.test}: {found}; "
+            f"median ratio of runtimes {_number(test.median_ratio)}",
+            markup=False,
+            highlight=False,
+        )
+    for name in record.corrupt:
+        console.print(f"left out, corrupt: {name}", markup=False, highlight=False)
+    if record.n_older_schema:
+        console.print(f"left out, of another schema version: {record.n_older_schema}", markup=False, highlight=False)
+    console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+
+
+def sweep_text(record: SweepRecord, location: str) -> str:
+    """What `render_sweep` prints, as plain text."""
+    sink = _Sink()
+    render_sweep(record, sink.console, location)
+    return sink.text()
+
+
+def comparison_text(record: ComparisonRecord, location: str) -> str:
+    """What `render_comparison` prints, as plain text."""
+    sink = _Sink()
+    render_comparison(record, sink.console, location)
+    return sink.text()
+
+
+def aggregate_text(record: AggregateRecord, location: str) -> str:
+    """What `render_aggregate` prints, as plain text."""
+    sink = _Sink()
+    render_aggregate(record, sink.console, location)
+    return sink.text()
+
+
+class _Sink:
+    """A console that keeps plain text."""
+
+    def __init__(self) -> None:
+        from io import StringIO
+
+        from rich.console import Console
+
+        self._text = StringIO()
+        self.console = Console(file=self._text, width=_TEXT_WIDTH, color_system=None, force_terminal=False)
+
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self._text.getvalue().splitlines())
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(box=box.SIMPLE, title=Text(title), title_justify="left")
+
+
+def _source(first: str, n_files: int) -> str:
+    return first if n_files == 1 else f"{first} and {n_files - 1} more"
+
+
+def _cell(cell: Cell) -> Sequence[RenderableType]:
+    from rich.text import Text
+
+    setting = (f"{cell.eps:g}", str(cell.min_samples))
+    if cell.clustering is None:
+        return (*setting, "-", "-", "-", "-", "-", "failed", Text(cell.reason or "", style="red"))
+    names = ("noise_ratio", "silhouette", "davies_bouldin", "runtime_seconds", "overall_score")
+    values = (_metric(METRICS[name].read(cell)) for name in names)
+    return (*setting, f"{cell.clustering.n_clusters:,}", *values, Text(cell.clustering.note or "", style="yellow"))
+
+
+def _cost(cell: Cell) -> tuple[str, str, str]:
+    if cell.clustering is None or cell.performance is None:
+        return ("failed", "-", "-")
+    peak = cell.performance.peak_memory_bytes.value
+    mebibytes = "-" if peak is None else f"{peak / 2**20:,.1f}"
+    return (f"{cell.clustering.n_clusters:,}", f"{cell.performance.runtime_seconds:.4g}", mebibytes)
+
+
+def _agreement(one: Agreement | None) -> tuple[str, str, str, str]:
+    if one is None:
+        return ("", "", "", "")
+    equal = "-" if one.equal is None else "yes" if one.equal else "NO"
+    return (_metric(one.speed_up), _metric(one.memory_ratio), _metric(one.adjusted_rand), equal)
+
+
+def _metric(metric: Metric) -> str:
+    return _number(metric.value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
