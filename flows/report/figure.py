@@ -52,6 +52,7 @@ def new_figure() -> go.Figure:
     """An empty figure in the page's look."""
     import plotly.graph_objects as go
 
+    family = "system-ui, -apple-system, Segoe UI, Roboto, sans-serif"
     axis = {
         "gridcolor": GRID,
         "linecolor": GRID,
@@ -63,14 +64,19 @@ def new_figure() -> go.Figure:
     return go.Figure(
         layout={
             "template": go.layout.Template(),
-            "font": {"family": "system-ui, -apple-system, Segoe UI, Roboto, sans-serif", "size": 12, "color": INK},
+            "font": {"family": family, "size": 12, "color": INK},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "margin": {"l": 8, "r": 12, "t": 40, "b": 8},
             "xaxis": axis,
             "yaxis": axis,
             "hovermode": "closest",
-            "hoverlabel": {"bgcolor": SURFACE, "bordercolor": MUTED, "font": {"color": INK}, "align": "left"},
+            "hoverlabel": {
+                "bgcolor": SURFACE,
+                "bordercolor": MUTED,
+                "font": {"family": family, "color": INK},
+                "align": "left",
+            },
             "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "yref": "paper"},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": MUTED, "activecolor": INK},
             "uirevision": "keep",

@@ -23,7 +23,7 @@ MAX_BUBBLES = 3000
 """The largest clusters; more would make the page slow to pan."""
 
 _OUTLINE_TOLERANCE_FT = 150.0
-_LARGEST_BUBBLE_PX = 44
+_LARGEST_BUBBLE_PX = 34
 _HALF_VIEW_KM = 1.0
 _MARGIN = 0.08
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.report.figure import BLACK, GRID, HEAT, HOT, INK, MUTED, SERIES, SURFACE, WHITE, Chart, label, new_figure
+from flows.report.figure import BLACK, HEAT, HOT, INK, MUTED, SERIES, SURFACE, WHITE, Chart, label, new_figure
 from flows.report.measures import MEASURES, heading, lower_is_better, measured, show
 from flows.report.tables import number
 from flows.sweep_model import Cell, KDistances, SweepRecord
@@ -217,7 +217,8 @@ def k_distance(curve: KDistances) -> Chart:
     for eps in curve.eps_values:
         figure.add_hline(
             y=1000 * eps,
-            line={"color": GRID, "width": 1.5, "dash": "dot"},
+            line={"color": MUTED, "width": 1, "dash": "dot"},
+            layer="below",
             annotation={"text": f"eps {eps:g} km", "font": {"color": MUTED, "size": 11}},
             annotation_position="top left",
         )
@@ -234,7 +235,8 @@ def k_distance(curve: KDistances) -> Chart:
         marker={"color": SERIES[1], "symbol": "diamond", "size": 12, "line": {"color": SURFACE, "width": 1}},
         hovertemplate=f"knee at {curve.knee_m:,.0f} m<extra></extra>",
     )
-    figure.update_xaxes(title_text="sampled trips, %", range=[0, 100], ticksuffix=" %", zeroline=False)
+    figure.update_xaxes(title_text="sampled trips, %", range=[0, 100], tick0=0, dtick=20, zeroline=False)
+    figure.update_layout(margin={"r": 28})
     figure.update_yaxes(title_text=f"{curve.k:,}-distance, m", range=[0, max(top_m, 1)], zeroline=False)
     cut = "" if top_m >= curve.distances_m[-1] else f" The curve goes on to {curve.distances_m[-1]:,.0f} m."
     return Chart(

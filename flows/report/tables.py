@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from flows.model import ExperimentRecord, Metric, PointCounts
 from flows.report.measures import MEASURES, measured
+from flows.steps.rank import ranking
 from flows.sweep_model import Agreement, Cell, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 1000
 """Rows of any table, on the page and as an artifact."""
+MAX_FILES = 100
 
 Plain = str | int | float | bool | None
 Value = Plain | Metric
@@ -40,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table cut to `MAX_ROWS` rows; note says what is left out."""
+    """A table, cut to at most `MAX_ROWS` rows; note says how many are left out."""
 
     kind: ClassVar[str] = "table"
     key: str
@@ -50,12 +52,19 @@ class Table:
     n_left_out: int = 0
 
     @classmethod
-    def of(cls, key: str, caption: str, columns: Sequence[Column], rows: Iterable[Sequence[Value]]) -> Table:
-        """A table of the first `MAX_ROWS` rows."""
+    def of(
+        cls,
+        key: str,
+        caption: str,
+        columns: Sequence[Column],
+        rows: Iterable[Sequence[Value]],
+        max_rows: int = MAX_ROWS,
+    ) -> Table:
+        """A table of the first rows."""
         kept, n_rows = [], 0
         for row in rows:
             n_rows += 1
-            if n_rows <= MAX_ROWS:
+            if n_rows <= max_rows:
                 kept.append(tuple(row))
         return cls(key, caption, tuple(columns), tuple(kept), n_rows - len(kept))
 
@@ -146,7 +155,7 @@ def files(record: ExperimentRecord | SweepRecord | ComparisonRecord) -> Table:
     """The files that were read."""
     columns = (Column("file"), Column("rows", ",d"), Column("size, MB", ",.2f"), Column("dialect"), Column("SHA-256"))
     rows = ((file.name, file.rows, file.size_bytes / 1e6, file.dialect, file.sha256) for file in record.source)
-    return Table.of("files", "Files read", columns, rows)
+    return Table.of("files", "Files read", columns, rows, MAX_FILES)
 
 
 _CELL_MEASURES = (
@@ -162,9 +171,13 @@ _CELL_MEASURES = (
 
 
 def cells(record: SweepRecord | ComparisonRecord) -> Table:
-    """All cells in the order of the grid, or the best rows of a grid that is longer than a table."""
+    """All cells in the order of the grid; the best ones first where there are more than a table has rows."""
     best = record.cells[record.best] if isinstance(record, SweepRecord) and record.best is not None else None
     names = tuple(dict.fromkeys((record.spec.metric, *_CELL_MEASURES)))
+    found, caption = record.cells, f"{len(record.cells):,} cells"
+    if len(found) > MAX_ROWS:
+        found = tuple(found[index] for index in ranking(found, record.spec.metric))
+        caption += ", the best first"
     columns = (
         Column("adapter"),
         Column("eps, km", "g"),
@@ -180,9 +193,9 @@ def cells(record: SweepRecord | ComparisonRecord) -> Table:
             *(_short(measured(cell, name), cell) for name in names),
             _cell_note(cell, cell is best),
         )
-        for cell in record.cells
+        for cell in found
     )
-    return Table.of("cells", f"{len(record.cells):,} cells", columns, rows)
+    return Table.of("cells", caption, columns, rows)
 
 
 def _short(metric: Metric, cell: Cell) -> Metric:
@@ -206,7 +219,7 @@ def agreements(found: Sequence[Agreement], key: str, caption: str) -> Table:
         Column("min_samples, points", ",d"),
         Column("speed-up, times", ",.2f"),
         Column("memory ratio, times", ",.2f"),
-        Column("adjusted Rand (-1 to 1)", ".6f"),
+        Column("adjusted Rand, -1 to 1", ".6f"),
         Column("labels equal"),
     )
     rows = [

@@ -92,6 +92,9 @@ def test_a_comparison_tells_agreement() -> None:
     assert r"| sklearn\_parallel | sklearn | all | all | 3.91 |" in text
 
 
-def test_a_grid_longer_than_a_table_is_cut() -> None:
-    cells = [a_cell(0.01 * step, count) for step in range(1, 32) for count in range(2, 42)]
-    assert len(artifacts.rows(artifacts.main_table(a_sweep_record(cells)))) == 1000
+def test_a_grid_longer_than_a_table_is_cut_to_its_best() -> None:
+    cells = [a_cell(0.01 * step, count, score=step / 100) for step in range(1, 32) for count in range(2, 42)]
+    rows = artifacts.rows(artifacts.main_table(a_sweep_record(cells)))
+    assert len(rows) == 1000
+    assert rows[0]["overall score, 0 to 1"] == 0.31
+    assert rows[0]["note"] == "best"
