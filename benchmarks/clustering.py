@@ -175,7 +175,8 @@ def table(results: list[Result]) -> str:
     """The results in Markdown."""
     head = ("points", "n", "eps", *SIDES, "grid memory", "dbscan memory", "sklearn memory")
     lines = [
-        f"Least seconds on {CPUS} CPUs; in brackets how many times faster `grid` is; memory is peak bytes per point, for `grid` on 8 threads.",
+        f"Least seconds on {CPUS} CPUs; in brackets how many times faster `grid` is. "
+        "Memory is peak bytes per point, for `grid` on 8 threads.",
         "",
         f"| {' | '.join(head)} |",
         "|---" + "|--:" * (len(head) - 1) + "|",
