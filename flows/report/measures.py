@@ -25,6 +25,11 @@ class Measure:
         """Name and unit."""
         return f"{self.name}, {self.unit}" if self.unit else self.name
 
+    @property
+    def suffix(self) -> str:
+        """What follows a value in a sentence: the unit, and nothing for the range of a plain number."""
+        return f" {self.unit}" if self.unit and " " not in self.unit else ""
+
 
 MEASURES = {
     "overall_score": Measure("overall score", "0 to 1", ".4f"),

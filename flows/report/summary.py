@@ -165,9 +165,8 @@ def sweep_tiles(record: SweepRecord) -> Tiles:
         tiles.append(
             Tile("Best setting", f"{best.eps:g} km · {best.min_samples:,}", f"eps · min_samples; {best.adapter}")
         )
-        tiles.append(
-            Tile(f"{heading(name)} of the best", show(measured(best, name), MEASURES[name].form), record.best_reason)
-        )
+        value = show(measured(best, name), MEASURES[name].form, MEASURES[name].suffix)
+        tiles.append(Tile(f"{heading(name)} of the best", value, record.best_reason))
     tiles.append(Tile("Time in all", _seconds(sum(record.timings.values())), "all steps"))
     return Tiles(tuple(tiles))
 

@@ -203,6 +203,12 @@ def test_a_heat_map_marks_best_blob_failed_and_undefined() -> None:
     assert "one cluster" in heat.hovertext[3][2]
 
 
+def test_the_best_value_has_its_unit() -> None:
+    record = a_sweep_record([a_cell(0.1, 5, runtime_seconds=0.2)])
+    timed = record.model_copy(update={"spec": record.spec.model_copy(update={"metric": "runtime_seconds"})})
+    assert "<strong>0.200 s</strong>" in visible(render(ReportContent(sweep=timed)))
+
+
 def test_a_large_grid_tells_values_on_hover_alone() -> None:
     cells = [a_cell(0.1 * step, count) for step in range(1, 22) for count in range(2, 22)]
     chart = next(sweep_charts.heat_maps(a_sweep_record(cells)))
