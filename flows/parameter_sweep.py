@@ -7,15 +7,19 @@ from typing import Literal
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.compare_tasks import compare_cells, comparable, record_comparison
 from flows.grid import data_spec, grid_spec
 from flows.run import open_run
-from flows.sweep_result import SweepResult
+from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_store import resumed_plan
 from flows.sweep_tasks import plan_sweep, record_sweep, sweep_cells
 from flows.tasks import ingest, prepare
 
 EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
 MIN_SAMPLES_VALUES = (5, 10, 15)
+COMPARED_EPS_VALUES_KM = (0.3, 0.5, 0.7)
+COMPARED_MIN_SAMPLES_VALUES = (5, 10)
+COMPARED_ADAPTERS = ("sklearn", "sklearn_parallel")
 
 
 @flow(name="parameter_sweep_flow", log_prints=True, validate_parameters=False)
@@ -76,5 +80,66 @@ def parameter_sweep_flow(
         plan = plan_sweep(run, points, asked, resumed)
         cells = sweep_cells(run, source, points, plan)
         result = record_sweep(run, source, points, plan, cells, max_failed)
+        print(result)  # noqa: T201  (into the run's log)
+        return result
+
+
+@flow(name="compare_adapters_sweep_flow", log_prints=True, validate_parameters=False)
+def compare_adapters_sweep_flow(
+    data_source: str | list[str],
+    eps_values: list[float] = list(COMPARED_EPS_VALUES_KM),  # noqa: B006  (read, never changed)
+    min_samples_values: list[int] = list(COMPARED_MIN_SAMPLES_VALUES),  # noqa: B006
+    adapters: list[str] = list(COMPARED_ADAPTERS),  # noqa: B006
+    metric: str = "overall_score",
+    coordinate_type: str = "pickup",
+    use_location_ids: bool = True,
+    max_samples: int | None = None,
+    use_minio: bool = True,
+    seed: int = 0,
+    hours: str | None = None,
+    weekdays: str | None = None,
+    max_failed: int = 0,
+    allow_large: bool = False,
+) -> ComparisonResult:
+    """Cluster the same trips with the same settings through several adapters: speed, memory, and whether labels agree.
+
+    Each adapter runs in a process of its own, started for it.
+
+    Args:
+        data_source: as in `experiment_pipeline`, like the parameters that are not named here.
+        eps_values: radii in kilometres.
+        min_samples_values: trips that make a core point.
+        adapters: DBSCAN implementations; the others are set against the first.
+        metric: checked and recorded, so that a comparison is read like a sweep.
+        max_failed: cells that may fail; all are tried whatever it is.
+        allow_large: go on with more than 10,000 cells.
+
+    Raises:
+        ParameterError: a parameter is out of range; nothing was touched.
+        SourceError: the data can't be used.
+        SweepFailedError: no cell succeeded, or more than max_failed failed; the record is kept.
+    """
+    grid = comparable(
+        grid_spec(
+            data_source,
+            adapters,
+            eps_values,
+            min_samples_values,
+            metric,
+            coordinate_type,
+            use_location_ids,
+            max_samples,
+            use_minio,
+            seed,
+            hours,
+            weekdays,
+            allow_large,
+        )
+    )
+    with open_run("compare_adapters_sweep_flow", flow_run.id, data_spec(grid), judges=True) as run:
+        source = ingest(run)
+        points = prepare(run, source)
+        compared = compare_cells(run, source, points, grid)
+        result = record_comparison(run, source, points, compared, max_failed)
         print(result)  # noqa: T201  (into the run's log)
         return result

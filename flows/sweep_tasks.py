@@ -59,13 +59,14 @@ def sweep_cells(run: Run, source: TripSource, points: Points, plan: SweepPlan) -
     sample = draw_sample(points, run.settings.silhouette_sample, plan.spec.seed)
     outcomes = sweep(points, sample, [specs[place] for place in open_places], run.settings, run.n_jobs)
     for place, outcome in zip(open_places, outcomes, strict=True):
-        cells[place] = _record_cell(run, source, points, plan, outcome)
+        cells[place] = record_cell(run, source, points, plan, outcome)
         save_cell(run.store, run.settings, plan.id, place, cells[place])
-        print(f"{len(cells)} of {len(specs)} cells: {_line(cells[place])}")  # noqa: T201
+        print(f"{len(cells)} of {len(specs)} cells: {cell_line(cells[place])}")  # noqa: T201
     return tuple(cells[place] for place in range(len(specs)))
 
 
-def _record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, outcome: Outcome) -> Cell:
+def record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, outcome: Outcome) -> Cell:
+    """Keep a cell that succeeded as an experiment of its own, under the id of its sweep or comparison."""
     from flows.steps.record import Finished, environment
     from flows.steps.record import record as step
 
@@ -104,7 +105,8 @@ def _record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, 
     )
 
 
-def _line(cell: Cell) -> str:
+def cell_line(cell: Cell) -> str:
+    """What came out of a cell, in one line."""
     setting = f"{cell.adapter}, eps {cell.eps:g} km, min_samples {cell.min_samples}"
     if cell.clustering is None:
         return f"{setting}: failed: {cell.reason}"
@@ -145,15 +147,20 @@ def record_sweep(
     )  # fmt: skip
     put(run.store, run.settings, key, kept)
     location = run.store.location(run.settings.experiments_bucket, key)
-    _refuse_failures(cells, max_failed, location)
+    refuse_failures(cells, max_failed, location)
     return SweepResult(record=kept, location=location)
 
 
-def _refuse_failures(cells: tuple[Cell, ...], max_failed: int, location: str) -> None:
+def refuse_failures(cells: tuple[Cell, ...], max_failed: int, location: str) -> None:
+    """Refuse cells of which none succeeded, or more failed than may.
+
+    Raises:
+        SweepFailedError: the message names the first 20 that failed, and where all are recorded.
+    """
     failed = [cell for cell in cells if cell.status == "failed"]
     if len(failed) <= max_failed and len(failed) < len(cells):
         return
-    lines = "\n".join(f"  {_line(cell)}" for cell in failed[:20])
+    lines = "\n".join(f"  {cell_line(cell)}" for cell in failed[:20])
     more = f"\n  and {len(failed) - 20} more" if len(failed) > 20 else ""
     raise SweepFailedError(
         f"{len(failed)} of {len(cells)} cells failed, {max_failed} may (max_failed). All are recorded in {location}:\n"
