@@ -2,6 +2,9 @@
 # PYTHON=python3.13 picks another Python for a new .venv. uv is used where it is on PATH, pip otherwise.
 # Paths are relative and programs run as modules, so that the repository may lie in a folder with spaces.
 
+# Bytecode is kept whatever the caller's environment says: without it every start compiles thousands of files again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin/python
 MONTH := synthetic_yellow_tripdata_2016-01.parquet
@@ -36,7 +39,10 @@ lint: $(DEV) ## Check format, style, types and layers
 	$(BIN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results and README get the ratios
-	$(BIN) -m benchmarks.preparing $(ARGS)
+	$(BIN) -m benchmarks.preparing
+	$(BIN) -m benchmarks.starting
+	$(BIN) -m benchmarks.clustering
+	$(BIN) -m benchmarks.sweeping
 	$(BIN) -m tests.readme_parts
 
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
