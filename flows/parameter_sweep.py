@@ -7,7 +7,7 @@ from typing import Literal
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.compare_tasks import compare_cells, comparable, record_comparison
+from flows.compare_tasks import comparable, compare_cells, record_comparison
 from flows.grid import data_spec, grid_spec
 from flows.run import open_run
 from flows.sweep_result import ComparisonResult, SweepResult

@@ -10,7 +10,7 @@ from typing import Literal
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.compare_tasks import compare_cells, comparable, record_comparison
+from flows.compare_tasks import comparable, compare_cells, record_comparison
 from flows.errors import ParameterError
 from flows.grid import data_spec, grid_spec
 from flows.latest import latest_month
