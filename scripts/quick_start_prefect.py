@@ -6,7 +6,8 @@
 import click
 
 from flows.cli.common import TaxiCommand
-from flows.cli.run import Output, check_prefect, finish, run_pipeline
+from flows.cli.launch import check_prefect
+from flows.cli.run import Output, finish, run_pipeline
 
 # At the default radius of 0.5 km a synthetic city is one cluster; these find its stations and airports.
 EPS_KM = 0.1

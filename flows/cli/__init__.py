@@ -9,11 +9,16 @@ from __future__ import annotations
 import click
 
 from flows import __version__
+from flows.cli.aggregate import aggregate
 from flows.cli.common import TaxiGroup
 from flows.cli.data import data
 from flows.cli.doctor import doctor
+from flows.cli.options import source_argument
 from flows.cli.records import records
+from flows.cli.report import report
 from flows.cli.run import experiment_command
+from flows.cli.suggest import suggest
+from flows.cli.sweeps import compare_command, sweep_command
 
 
 @click.group(cls=TaxiGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -24,10 +29,7 @@ def main() -> None:
 
 main.add_command(
     experiment_command(
-        "run",
-        "experiment_pipeline",
-        "Cluster the trips of DATA_SOURCE... and record the result.",
-        click.Argument(["data_source"], nargs=-1, required=True, metavar="DATA_SOURCE..."),
+        "run", "experiment_pipeline", "Cluster the trips of DATA_SOURCE... and record the result.", source_argument()
     )
 )
 main.add_command(
@@ -35,9 +37,14 @@ main.add_command(
         "evaluate",
         "evaluation_pipeline",
         "The same as run, with quality metrics and an overall score.",
-        click.Argument(["data_source"], nargs=-1, required=True, metavar="DATA_SOURCE..."),
+        source_argument(),
     )
 )
-main.add_command(data)
+main.add_command(suggest)
+main.add_command(sweep_command("sweep", source_argument(required=False)))
+main.add_command(compare_command("compare", source_argument()))
+main.add_command(aggregate)
 main.add_command(records)
+main.add_command(report)
+main.add_command(data)
 main.add_command(doctor)

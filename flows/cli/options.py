@@ -1,0 +1,178 @@
+"""Options that several commands share: which trips to read, and lists of values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import click
+
+from flows.cli.common import TaxiCommand, environment
+from flows.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which trips of a source to use; each field is an option, and means what the parameter of a flow does."""
+
+    coordinate_type: str
+    use_location_ids: bool
+    max_samples: int | None
+    use_minio: bool
+    seed: int
+    hours: str | None
+    weekdays: str | None
+
+
+def data_options() -> list[click.Parameter]:
+    """The options of DataOptions, and those of reading that are settings; defaults are the guide's, as in the flows."""
+    return [
+        click.Option(
+            ["--coordinate-type"],
+            default="pickup",
+            show_default=True,
+            metavar="pickup|dropoff|both",
+            help="Ends to use.",
+        ),
+        click.Option(
+            ["--use-location-ids/--no-use-location-ids"],
+            default=True,
+            show_default=True,
+            help="Use zone centroids where the source has no coordinates.",
+        ),
+        click.Option(["--max-samples"], type=int, default=None, help="Draw that many points at random."),
+        click.Option(
+            ["--minio/--no-minio", "use_minio"],
+            default=True,
+            show_default=True,
+            help="DATA_SOURCE names objects of the store, or local files.",
+        ),
+        click.Option(["--seed"], type=int, default=0, show_default=True, help="Of every random choice."),
+        click.Option(
+            ["--hours"], default=None, metavar="A-B", help="Pick-ups from A to B o'clock, such as 7-10 or 22-4."
+        ),
+        click.Option(["--weekdays"], default=None, metavar="DAYS", help="Pick-ups on these days, such as mon-fri."),
+        click.Option(["--skip-truncated"], is_flag=True, help="Leave out a text file's last line where it is cut off."),
+        click.Option(["--allow-mostly-dropped"], is_flag=True, help="Go on where most points are dropped."),
+    ]
+
+
+def source_argument(*, required: bool = True) -> click.Parameter:
+    """The parameter `data_source` of a command of `taxi-flows`."""
+    metavar = "DATA_SOURCE..." if required else "[DATA_SOURCE...]"
+    return click.Argument(["data_source"], nargs=-1, required=required, metavar=metavar)
+
+
+def source_option(*, required: bool = True) -> click.Parameter:
+    """The parameter `data_source` of a script."""
+    return click.Option(
+        ["--data-object", "--data-source", "data_source"],
+        multiple=True,
+        required=required,
+        help="Object key, or with --no-minio a path; may be repeated.",
+    )
+
+
+_SETTINGS = {"skip_truncated": "TAXI_SKIP_TRUNCATED", "allow_mostly_dropped": "TAXI_ALLOW_MOSTLY_DROPPED"}
+
+
+class ListOption(click.Option):
+    """An option of one value or more: `--eps-values 0.3 0.5`, `0.3,0.5`, or repeated.
+
+    After the first, a word is another value where `takes` says so, so that DATA_SOURCE may follow a list of numbers.
+    """
+
+    takes: Callable[[str], bool]
+
+    def expanded(self, words: Sequence[str]) -> list[str]:
+        """The words, with the option repeated before each of its values."""
+        found: list[str] = []
+        name = None
+        for place, word in enumerate(words):
+            if word == "--":
+                return [*found, *words[place:]]
+            before, equals, value = word.partition("=")
+            if before in self.opts and equals:
+                found += self._repeated(before, value)
+            elif word in self.opts:
+                name, first = word, place + 1
+                if first == len(words):
+                    found.append(word)  # click says that a value is missing
+            elif name is not None and (place == first or self.takes(word)):
+                found += self._repeated(name, word)
+            else:
+                name = None
+                found.append(word)
+        return found
+
+    def _repeated(self, name: str, values: str) -> list[str]:
+        return [part for value in values.split(",") for part in (name, value)]
+
+
+def list_option(
+    name: str,
+    kind: Callable[[str], float | str],
+    metavar: str,
+    default: Sequence[float | str],
+    meaning: str,
+    takes: Callable[[str], bool],
+) -> ListOption:
+    """A ListOption; its values reach the command as a tuple."""
+    shown = " ".join(str(value) for value in default)
+    option = ListOption(
+        [name], type=kind, metavar=f"{metavar}...", multiple=True, default=default, show_default=shown, help=meaning
+    )
+    option.takes = takes
+    return option
+
+
+def is_numbers(word: str) -> bool:
+    """Whether a word is a number, or several with commas between; `auto` stands for numbers."""
+    try:
+        return word == "auto" or all(float(part) is not None for part in word.split(","))
+    except ValueError:
+        return False
+
+
+def is_names(word: str) -> bool:
+    """Whether a word may name adapters: no option, path or file."""
+    return all(part.isidentifier() for part in word.split(","))
+
+
+class DataCommand(TaxiCommand):
+    """A command that reads trips: its data options reach it as one `data: DataOptions`, those that are settings hold
+    while it runs, and its lists may be written with spaces."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each value of a list."""
+        for option in self.params:
+            if isinstance(option, ListOption):
+                args = option.expanded(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command with its data options gathered."""
+        given = {field.name: ctx.params.pop(field.name) for field in fields(DataOptions)}
+        ctx.params["data"] = DataOptions(**given)
+        asked = {variable: ctx.params.pop(name) for name, variable in _SETTINGS.items()}
+        with environment({variable: "true" for variable, wanted in asked.items() if wanted}):
+            super().invoke(ctx)
+
+
+def check_file(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file name that can't be written, before hours of work.
+
+    Raises:
+        ParameterError: another suffix, no such folder, or no permission.
+    """
+    if file is None:
+        return
+    if file.suffix.lower() not in suffixes:
+        raise ParameterError(f"{option} is {str(file)!r}: the name must end in {' or '.join(suffixes)}.")
+    folder = file.parent
+    if not folder.is_dir():
+        raise ParameterError(f"{option} is {str(file)!r}: there is no folder {str(folder)!r}. Create it first.")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise ParameterError(f"{option} is {str(file)!r}: it can't be written. Check its permissions.")

@@ -1,0 +1,248 @@
+"""`sweep` and `compare`: many settings, many adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from flows.cli.launch import check_prefect, import_libraries, launch, refuse_missing_source
+from flows.cli.options import DataCommand, DataOptions, data_options, is_names, is_numbers, list_option
+from flows.cli.report import check_report, finish, output_options
+from flows.errors import ParameterError
+
+if TYPE_CHECKING:
+    from flows.sweep_model import AutoGrid, GridSpec
+    from flows.sweep_result import ComparisonResult, SweepResult
+
+Result = TypeVar("Result")
+
+EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
+MIN_SAMPLES_VALUES = (5, 10, 15)
+COMPARED_EPS_VALUES_KM = (0.3, 0.5, 0.7)
+COMPARED_MIN_SAMPLES_VALUES = (5, 10)
+COMPARED_ADAPTERS = ("sklearn", "sklearn_parallel")
+
+_FREE_ON_RESUME = {"resume", "max_failed", "as_json", "report", "skip_truncated", "allow_mostly_dropped"}
+
+
+def _eps(value: str) -> float | str:
+    """A radius, or `auto`."""
+    return value if value == "auto" else float(value)
+
+
+def min_samples_values(default: Sequence[int] = MIN_SAMPLES_VALUES) -> click.Parameter:
+    """The option `--min-samples-values`."""
+    return list_option("--min-samples-values", int, "N", default, "Trips that make a core point.", is_numbers)
+
+
+def _metric() -> click.Parameter:
+    return click.Option(["--metric"], default="overall_score", show_default=True, help="What makes a cell the best.")
+
+
+def _run_options() -> list[click.Parameter]:
+    """How a grid is run, and what becomes of the result."""
+    number = click.IntRange(min=0)
+    return [
+        click.Option(["--max-failed"], type=number, default=0, show_default=True, help="Cells that may fail."),
+        click.Option(["--yes"], is_flag=True, help="Run a grid of more than 10,000 cells."),
+        *output_options(),
+    ]
+
+
+def sweep_command(name: str, source: click.Parameter) -> click.Command:
+    """The command that runs `parameter_sweep_flow`.
+
+    Args:
+        name: of the command.
+        source: parameter `data_source`, none or more: an argument, or an option.
+    """
+    adapter = click.Option(["--adapter-type"], default="sklearn", show_default=True, help="Implementation of DBSCAN.")
+    resume = click.Option(["--resume"], metavar="ID", help="Go on with a sweep that stopped; its own grid holds.")
+    radii = "Radii of a neighbourhood, km; auto: five around the knee of the k-distances."
+    eps_values = list_option("--eps-values", _eps, "KM", EPS_VALUES_KM, radii, is_numbers)
+    grid = [adapter, eps_values, min_samples_values(), _metric()]
+    params = [source, *grid, *data_options(), resume, *_run_options()]
+    return DataCommand(name, params=params, callback=_sweep, help="Try many settings on the same trips, find the best.")
+
+
+@click.pass_context
+def _sweep(
+    ctx: click.Context,
+    data_source: tuple[str, ...],
+    adapter_type: str,
+    eps_values: tuple[float | str, ...],
+    min_samples_values: tuple[int, ...],
+    metric: str,
+    data: DataOptions,
+    resume: str | None,
+    max_failed: int,
+    yes: bool,
+    as_json: bool,
+    report: Path | None,
+) -> None:
+    grid: GridSpec | AutoGrid
+    if resume is None:
+        grid = checked_grid(data_source, (adapter_type,), eps_values, min_samples_values, metric, data, yes)
+    else:
+        _refuse_own_grid(ctx, resume)
+        grid = _resumed_grid(resume)
+    check_report(report)
+
+    def load() -> Callable[[], SweepResult]:
+        from flows.parameter_sweep import parameter_sweep_flow
+
+        import_libraries(*grid.adapters)
+        return lambda: parameter_sweep_flow(
+            data_source=list(grid.data_source),
+            adapter_type=grid.adapters[0],
+            eps_values=_eps_values_of(grid),
+            min_samples_values=list(grid.min_samples_values),
+            metric=grid.metric,
+            coordinate_type=grid.coordinate_type,
+            use_location_ids=grid.use_location_ids,
+            max_samples=grid.max_samples,
+            use_minio=grid.use_minio,
+            seed=grid.seed,
+            hours=grid.hours,
+            weekdays=grid.weekdays,
+            max_failed=max_failed,
+            allow_large=True,
+            resume=resume,
+        )
+
+    result = _run(grid, load)
+    finish(result.record, result.location, as_json, report)
+
+
+def compare_command(name: str, source: click.Parameter) -> click.Command:
+    """The command that runs `compare_adapters_sweep_flow`.
+
+    Args:
+        name: of the command.
+        source: parameter `data_source`, one or more: an argument, or an option.
+    """
+    adapters = list_option("--adapters", str, "NAME", COMPARED_ADAPTERS, "Adapters, the yardstick first.", is_names)
+    radii = list_option(
+        "--eps-values", float, "KM", COMPARED_EPS_VALUES_KM, "Radii of a neighbourhood, km.", is_numbers
+    )
+    grid = [adapters, radii, min_samples_values(COMPARED_MIN_SAMPLES_VALUES), _metric()]
+    params = [source, *grid, *data_options(), *_run_options()]
+    return DataCommand(name, params=params, callback=_compare, help="Run the same grid through several adapters.")
+
+
+def _compare(
+    data_source: tuple[str, ...],
+    adapters: tuple[str, ...],
+    eps_values: tuple[float, ...],
+    min_samples_values: tuple[int, ...],
+    metric: str,
+    data: DataOptions,
+    max_failed: int,
+    yes: bool,
+    as_json: bool,
+    report: Path | None,
+) -> None:
+    grid = checked_grid(data_source, adapters, eps_values, min_samples_values, metric, data, yes)
+    check_report(report)
+
+    def load() -> Callable[[], ComparisonResult]:
+        from flows.parameter_sweep import compare_adapters_sweep_flow
+
+        import_libraries(*grid.adapters)
+        return lambda: compare_adapters_sweep_flow(
+            data_source=list(grid.data_source),
+            eps_values=list(eps_values),
+            min_samples_values=list(grid.min_samples_values),
+            adapters=list(grid.adapters),
+            metric=grid.metric,
+            coordinate_type=grid.coordinate_type,
+            use_location_ids=grid.use_location_ids,
+            max_samples=grid.max_samples,
+            use_minio=grid.use_minio,
+            seed=grid.seed,
+            hours=grid.hours,
+            weekdays=grid.weekdays,
+            max_failed=max_failed,
+            allow_large=True,
+        )
+
+    result = _run(grid, load)
+    finish(result.record, result.location, as_json, report)
+
+
+def checked_grid(
+    data_source: tuple[str, ...],
+    adapters: tuple[str, ...],
+    eps_values: tuple[float | str, ...],
+    min_samples_values: tuple[int, ...],
+    metric: str,
+    data: DataOptions,
+    yes: bool,
+) -> GridSpec | AutoGrid:
+    """The grid that the options name.
+
+    Raises:
+        ParameterError: a value is out of range, or the grid is too large.
+    """
+    from flows.grid import grid_spec
+
+    return grid_spec(
+        data_source=data_source,
+        adapters=adapters,
+        eps_values=_numbers_or_auto(eps_values),
+        min_samples_values=min_samples_values,
+        metric=metric,
+        coordinate_type=data.coordinate_type,
+        use_location_ids=data.use_location_ids,
+        max_samples=data.max_samples,
+        use_minio=data.use_minio,
+        seed=data.seed,
+        hours=data.hours,
+        weekdays=data.weekdays,
+        allow_large=yes,
+    )
+
+
+def _numbers_or_auto(eps_values: tuple[float | str, ...]) -> list[float] | Literal["auto"]:
+    numbers = [value for value in eps_values if not isinstance(value, str)]
+    if len(numbers) == len(eps_values):
+        return numbers
+    if len(eps_values) > 1:
+        raise ParameterError(f"eps_values is {' '.join(map(str, eps_values))}: give numbers, or auto alone.")
+    return "auto"
+
+
+def _eps_values_of(grid: GridSpec | AutoGrid) -> list[float] | Literal["auto"]:
+    from flows.sweep_model import GridSpec
+
+    return list(grid.eps_values) if isinstance(grid, GridSpec) else "auto"
+
+
+def _refuse_own_grid(ctx: click.Context, resume: str) -> None:
+    """A resumed sweep has its grid and data already: other ones beside it would be ignored."""
+    for option in ctx.command.params:
+        name = option.name or ""
+        if name not in _FREE_ON_RESUME and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--resume {resume} goes on with that sweep's own data and grid: leave out {name}.")
+
+
+def _resumed_grid(sweep_id: str) -> GridSpec:
+    from flows.settings import load_settings
+    from flows.store import open_store
+    from flows.sweep_store import load_plan
+
+    settings = load_settings()
+    return load_plan(open_store(settings), settings, sweep_id).spec
+
+
+def _run(grid: GridSpec | AutoGrid, load: Callable[[], Callable[[], Result]]) -> Result:
+    from flows.grid import data_spec
+    from flows.settings import load_settings
+
+    check_prefect(load_settings())
+    refuse_missing_source(data_spec(grid))
+    return launch(load)
