@@ -11,7 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +48,38 @@ class Frozen(BaseModel):
     """Base of all stored models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Metric(Frozen):
+    """A number, or None with the reason why it is not defined."""
+
+    value: float | None
+    reason: str | None = None
+
+
+class Measured(Frozen):
+    """Base of models that hold metrics. Stored, a metric is a plain number, or null beside `<name>_reason`."""
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        stored: dict[str, object] = write(self)
+        for name, metric in self:
+            if isinstance(metric, Metric):
+                stored[name] = metric.value
+                if metric.value is None:
+                    stored[f"{name}_reason"] = metric.reason
+        return stored
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold(cls, stored: object) -> object:
+        if not isinstance(stored, dict):
+            return stored
+        folded = dict(stored)
+        for name, field in cls.model_fields.items():
+            if field.annotation is Metric and not isinstance(folded.get(name, {}), Metric | dict):
+                folded[name] = {"value": folded[name], "reason": folded.pop(f"{name}_reason", None)}
+        return folded
 
 
 class CityBox(Frozen):
@@ -203,14 +242,7 @@ class Clustering:
     peak_memory_bytes: int | None
 
 
-class Metric(Frozen):
-    """A number, or None with the reason why it is not defined."""
-
-    value: float | None
-    reason: str | None = None
-
-
-class Quality(Frozen):
+class Quality(Measured):
     """Quality of a clustering, in trips. Silhouette is on the seeded sample, the others on all clustered points."""
 
     silhouette: Metric
@@ -220,7 +252,7 @@ class Quality(Frozen):
     silhouette_sample_clustered: int
 
 
-class Performance(Frozen):
+class Performance(Measured):
     """What the fit cost."""
 
     n_jobs: int
@@ -230,7 +262,7 @@ class Performance(Frozen):
     peak_memory_bytes: Metric
 
 
-class ClusterCounts(Frozen):
+class ClusterCounts(Measured):
     """What came out, counted in used points before the collapse; sizes by cluster number."""
 
     n_clusters: int
@@ -287,7 +319,7 @@ class Environment(Frozen):
     flow_run_id: str | None
 
 
-class ExperimentRecord(Frozen):
+class ExperimentRecord(Measured):
     """One experiment as it is kept: enough to repeat its labels, clusters and quality bit by bit."""
 
     schema_version: Literal[1] = 1

@@ -13,6 +13,7 @@ from flows.model import (
     Environment,
     FileFingerprint,
     Frozen,
+    Measured,
     Metric,
     Performance,
     PointCounts,
@@ -78,7 +79,7 @@ class KDistances(Frozen):
     eps_values: tuple[float, ...]
 
 
-class Cell(Frozen):
+class Cell(Measured):
     """One setting of a sweep: what came out, or why it failed. experiment_id names its own record."""
 
     adapter: str
@@ -113,7 +114,7 @@ class SweepRecord(Frozen):
     environment: Environment
 
 
-class Agreement(Frozen):
+class Agreement(Measured):
     """One adapter against the first one of the comparison, in one cell or over all cells.
 
     speed_up: the first one's fit seconds over this one's. memory_ratio: this one's peak over the first one's.
