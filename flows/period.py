@@ -67,7 +67,7 @@ def load_period(store: ObjectStore, settings: Settings, first_day: date, last_da
                 try:
                     records.append(ExperimentRecord.model_validate_json(content))
                 except ValidationError:
-                    if _is_of_another_schema(content):
+                    if is_of_another_schema(content):
                         n_older_schema += 1
                     else:
                         corrupt.append(key)
@@ -112,7 +112,8 @@ class _Version(BaseModel):
     schema_version: int
 
 
-def _is_of_another_schema(content: bytes) -> bool:
+def is_of_another_schema(content: bytes) -> bool:
+    """Whether this is a record, but not of the schema version that is read here."""
     current: int = ExperimentRecord.model_fields["schema_version"].default
     try:
         return _Version.model_validate_json(content).schema_version != current

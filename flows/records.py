@@ -89,7 +89,7 @@ def list_records(
     Raises:
         StoreError: the store does not answer, or a record can't be read.
     """
-    return [_read(store, settings, key) for key in islice(_newest_first(store, settings, since), limit)]
+    return [_read(store, settings, key) for key in islice(newest_first(store, settings, since), limit)]
 
 
 def date_folders(
@@ -108,7 +108,8 @@ def record_keys(store: ObjectStore, settings: Settings, folder: str) -> list[str
     return [found.key for found in store.list(settings.experiments_bucket, folder) if found.key.endswith(".json")]
 
 
-def _newest_first(store: ObjectStore, settings: Settings, since: date | None) -> Iterator[str]:
+def newest_first(store: ObjectStore, settings: Settings, since: date | None) -> Iterator[str]:
+    """Keys of the records from that UTC date on, or of all."""
     for folder in reversed(date_folders(store, settings, first_day=since)):
         yield from reversed(record_keys(store, settings, folder))
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 Result = TypeVar("Result")
+
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def check_prefect(settings: Settings) -> None:
@@ -80,7 +83,7 @@ def import_libraries(*adapters: str) -> None:
 
 
 class _Wanted(logging.Filter):
-    """Leaves warnings and what tasks print on the console.
+    """Leaves warnings and what our own tasks print on the console.
 
     The command says in one line what failed, so Prefect does not repeat it with a traceback. Its API handler has taken
     the record before, so the run's page shows it whole. What a flow prints is its result, which stands on stdout.
@@ -88,7 +91,7 @@ class _Wanted(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
-            return record.funcName == "print_as_log" and record.name == "prefect.task_runs"
+            return record.name == "prefect.task_runs" and Path(record.pathname).is_relative_to(_PACKAGE)
         fault = record.exc_info[1] if record.exc_info else None
         if isinstance(fault, TaxiFlowsError | KeyboardInterrupt):
             return False

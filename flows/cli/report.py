@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".html", ".htm")
 
+_PIPE_WIDTH = 140
+
 
 def output_options() -> list[click.Parameter]:
     """What becomes of the result of a flow."""
@@ -51,7 +53,7 @@ def show(record: AnyRecord, location: str) -> None:
     from flows.steps.sweep_report import render_aggregate, render_comparison, render_sweep
     from flows.sweep_model import ComparisonRecord, SweepRecord
 
-    console = stdout_console()
+    console = stdout_console(pipe_width=_PIPE_WIDTH)
     if isinstance(record, ExperimentRecord):
         render(record, console, location)
     elif isinstance(record, SweepRecord):
