@@ -21,41 +21,17 @@ RESULT = Path(__file__).parent / "results" / "starting.md"
 
 def plain_steps(month: str) -> None:
     """The steps of `evaluation_pipeline` without Prefect."""
+    from flows import work
     from flows.parameters import experiment_spec
     from flows.run import open_run
-    from flows.steps.cluster import cluster
-    from flows.steps.evaluate import draw_sample, evaluate
-    from flows.steps.ingest import open_source
-    from flows.steps.prepare import prepare
-    from flows.steps.record import Finished, environment, fingerprint_files, record
-    from flows.steps.score import score
 
     spec = experiment_spec(month, "sklearn", eps=0.1, min_samples=50)
     with open_run("plain steps", None, spec, judges=True) as run:
-        source = open_source(run.files, spec, run.settings, run.progress)
-        run.kernels.wait()
-        points = prepare(source, spec, run.settings, run.zones, run.n_jobs)
-        clustering = cluster(points, spec, run.settings, run.n_jobs)
-        sample = draw_sample(points, run.settings.silhouette_sample, spec.seed)
-        quality = evaluate(points, sample, clustering.labels, run.n_jobs)
-        scores = score(points, clustering, quality, run.settings.score, 0.0)
-        finished = Finished(
-            flow=run.flow,
-            spec=spec,
-            settings=run.settings,
-            source=source,
-            sha256s=fingerprint_files(run.files),
-            points=points,
-            clustering=clustering,
-            counts=scores.counts,
-            quality=scores.quality,
-            performance=scores.performance,
-            overall_score=scores.overall_score,
-            timings={},
-            environment=environment(run.settings, None),
-            zones=run.zones,
-        )
-        record(finished, run.store)
+        source = work.ingest(run)
+        points = work.prepare(run, source)
+        clustering = work.cluster(run, points)
+        scores = work.evaluate(run, points, clustering)
+        work.record(run, source, points, clustering, scores)
 
 
 def seconds_of(command: list[str]) -> float:

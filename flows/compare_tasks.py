@@ -17,7 +17,7 @@ from flows.sweep_model import Agreement, AutoGrid, Cell, ComparisonRecord, GridS
 from flows.sweep_result import ComparisonResult
 from flows.sweep_store import SweepPlan, key_of, put
 from flows.sweep_tasks import cell_line, record_cell, refuse_failures
-from flows.tasks import timings
+from flows.work import timings
 
 if TYPE_CHECKING:
     from flows.model import Points, TripSource

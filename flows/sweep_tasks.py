@@ -16,7 +16,7 @@ from flows.steps.rank import best
 from flows.sweep_model import AutoGrid, Cell, GridSpec, SweepRecord
 from flows.sweep_result import SweepResult
 from flows.sweep_store import SweepPlan, key_of, load_cells, put, save_cell, save_plan
-from flows.tasks import timings
+from flows.work import timings
 
 if TYPE_CHECKING:
     from flows.model import Points, TripSource
@@ -149,6 +149,16 @@ def record_sweep(
     location = run.store.location(run.settings.experiments_bucket, key)
     refuse_failures(cells, max_failed, location)
     return SweepResult(record=kept, location=location)
+
+
+def check_max_failed(max_failed: int) -> None:
+    """Refuse what is no number of cells.
+
+    Raises:
+        ParameterError: it is no whole number, or below 0.
+    """
+    if isinstance(max_failed, bool) or not isinstance(max_failed, int) or max_failed < 0:
+        raise ParameterError(f"max_failed is {max_failed!r}: give a whole number of cells, 0 or more.")
 
 
 def refuse_failures(cells: tuple[Cell, ...], max_failed: int, location: str) -> None:

@@ -1,105 +1,14 @@
-"""The steps as Prefect tasks; heavy libraries are imported when a task runs.
-
-Arrays of millions of points are no cache keys, so nothing is cached.
-"""
+"""The work of a run as Prefect tasks. Arrays of millions of points are no cache keys, so nothing is cached."""
 
 from __future__ import annotations
-
-import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.result import ExperimentResult
-from flows.run import Run
+from flows import work
 
-if TYPE_CHECKING:
-    from flows.model import Clustering, Points, TripSource
-    from flows.steps.score import Scores
-
-
-@task(name="ingest", cache_policy=NO_CACHE)
-def ingest(run: Run) -> TripSource:
-    """Check every file of the source, and open it as one stream of trips."""
-    from flows.sources import require_zone_table
-    from flows.steps.ingest import open_source
-
-    started = time.perf_counter()
-    source = open_source(run.files, run.spec, run.settings, run.progress)
-    if source.kind == "zones":
-        require_zone_table(run.zones, run.settings)
-    return replace(source, open_seconds=time.perf_counter() - started)
-
-
-@task(name="prepare", cache_policy=NO_CACHE)
-def prepare(run: Run, source: TripSource) -> Points:
-    """Read the trips, drop what has no place, and collapse the rest to unique points."""
-    from flows.steps.prepare import prepare as step
-
-    run.kernels.wait()
-    return step(source, run.spec, run.settings, run.zones, run.n_jobs)
-
-
-@task(name="cluster", cache_policy=NO_CACHE)
-def cluster(run: Run, points: Points) -> Clustering:
-    """Run the adapter, measured."""
-    from flows.steps.cluster import cluster as step
-
-    return step(points, run.spec, run.settings, run.n_jobs)
-
-
-@task(name="evaluate", cache_policy=NO_CACHE)
-def evaluate(run: Run, points: Points, clustering: Clustering) -> Scores:
-    """Judge the clustering on the sample that the seed draws, whatever the setting."""
-    from flows.steps.evaluate import draw_sample
-    from flows.steps.evaluate import evaluate as step
-    from flows.steps.score import score
-
-    started = time.perf_counter()
-    sample = draw_sample(points, run.settings.silhouette_sample, run.spec.seed)
-    quality = step(points, sample, clustering.labels, run.n_jobs)
-    return score(points, clustering, quality, run.settings.score, time.perf_counter() - started)
-
-
-@task(name="record", cache_policy=NO_CACHE)
-def record(
-    run: Run, source: TripSource, points: Points, clustering: Clustering, scores: Scores | None = None
-) -> ExperimentResult:
-    """Keep what is needed to repeat the run, and its clusters; without scores only counts and cost."""
-    from flows.steps.record import Finished, environment, fingerprint_files
-    from flows.steps.record import record as step
-    from flows.steps.score import score
-
-    judged = scores or score(points, clustering, None, run.settings.score, seconds=0.0)
-    finished = Finished(
-        flow=run.flow,
-        spec=run.spec,
-        settings=run.settings,
-        source=source,
-        sha256s=fingerprint_files(run.files),
-        points=points,
-        clustering=clustering,
-        counts=judged.counts,
-        quality=judged.quality,
-        performance=judged.performance,
-        overall_score=judged.overall_score,
-        timings=timings(run, source, points, cluster=clustering.fit_seconds, evaluate=judged.seconds),
-        environment=environment(run.settings, run.flow_run_id),
-        zones=run.zones,
-    )
-    kept, clusters = step(finished, run.store)
-    location = run.store.location(run.settings.experiments_bucket, kept.key)
-    return ExperimentResult.of(kept, location, points, clustering.labels, clusters)
-
-
-def timings(run: Run, source: TripSource, points: Points, cluster: float, evaluate: float) -> dict[str, float]:
-    """Seconds by step, but for the recording."""
-    return {
-        "ingest": source.open_seconds + points.ingest_seconds,
-        "load_kernels": run.kernels.wait(),
-        "prepare": points.prepare_seconds,
-        "cluster": cluster,
-        "evaluate": evaluate,
-    }
+ingest = task(work.ingest, name="ingest", cache_policy=NO_CACHE)
+prepare = task(work.prepare, name="prepare", cache_policy=NO_CACHE)
+cluster = task(work.cluster, name="cluster", cache_policy=NO_CACHE)
+evaluate = task(work.evaluate, name="evaluate", cache_policy=NO_CACHE)
+record = task(work.record, name="record", cache_policy=NO_CACHE)

@@ -36,10 +36,10 @@ def _k_distances(spec: ExperimentSpec, min_samples_values: Sequence[int]) -> KDi
     """The steps by themselves: no server, no flow run, no record."""
     from flows.run import open_run
     from flows.steps.suggest import suggest as step
-    from flows.tasks import ingest, prepare
+    from flows.work import ingest, prepare
 
     with open_run("suggest", None, spec, judges=False) as run:
-        points = prepare.fn(run, ingest.fn(run))
+        points = prepare(run, ingest(run))
         return step(points, min_samples_values, spec.seed, run.n_jobs)
 
 

@@ -1,0 +1,94 @@
+"""The steps with what a run gives them, as plain functions; heavy libraries are imported when one is called."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flows.result import ExperimentResult
+from flows.run import Run
+
+if TYPE_CHECKING:
+    from flows.model import Clustering, Points, TripSource
+    from flows.steps.score import Scores
+
+
+def ingest(run: Run) -> TripSource:
+    """Check every file of the source, and open it as one stream of trips."""
+    from flows.sources import require_zone_table
+    from flows.steps.ingest import open_source
+
+    started = time.perf_counter()
+    source = open_source(run.files, run.spec, run.settings, run.progress)
+    if source.kind == "zones":
+        require_zone_table(run.zones, run.settings)
+    return replace(source, open_seconds=time.perf_counter() - started)
+
+
+def prepare(run: Run, source: TripSource) -> Points:
+    """Read the trips, drop what has no place, and collapse the rest to unique points."""
+    from flows.steps.prepare import prepare as step
+
+    run.kernels.wait()
+    return step(source, run.spec, run.settings, run.zones, run.n_jobs)
+
+
+def cluster(run: Run, points: Points) -> Clustering:
+    """Run the adapter, measured."""
+    from flows.steps.cluster import cluster as step
+
+    return step(points, run.spec, run.settings, run.n_jobs)
+
+
+def evaluate(run: Run, points: Points, clustering: Clustering) -> Scores:
+    """Judge the clustering on the sample that the seed draws, whatever the setting."""
+    from flows.steps.evaluate import draw_sample
+    from flows.steps.evaluate import evaluate as step
+    from flows.steps.score import score
+
+    started = time.perf_counter()
+    sample = draw_sample(points, run.settings.silhouette_sample, run.spec.seed)
+    quality = step(points, sample, clustering.labels, run.n_jobs)
+    return score(points, clustering, quality, run.settings.score, time.perf_counter() - started)
+
+
+def record(
+    run: Run, source: TripSource, points: Points, clustering: Clustering, scores: Scores | None = None
+) -> ExperimentResult:
+    """Keep what is needed to repeat the run, and its clusters; without scores only counts and cost."""
+    from flows.steps.record import Finished, environment, fingerprint_files
+    from flows.steps.record import record as step
+    from flows.steps.score import score
+
+    judged = scores or score(points, clustering, None, run.settings.score, seconds=0.0)
+    finished = Finished(
+        flow=run.flow,
+        spec=run.spec,
+        settings=run.settings,
+        source=source,
+        sha256s=fingerprint_files(run.files),
+        points=points,
+        clustering=clustering,
+        counts=judged.counts,
+        quality=judged.quality,
+        performance=judged.performance,
+        overall_score=judged.overall_score,
+        timings=timings(run, source, points, cluster=clustering.fit_seconds, evaluate=judged.seconds),
+        environment=environment(run.settings, run.flow_run_id),
+        zones=run.zones,
+    )
+    kept, clusters = step(finished, run.store)
+    location = run.store.location(run.settings.experiments_bucket, kept.key)
+    return ExperimentResult.of(kept, location, points, clustering.labels, clusters)
+
+
+def timings(run: Run, source: TripSource, points: Points, cluster: float, evaluate: float) -> dict[str, float]:
+    """Seconds by step, but for the recording."""
+    return {
+        "ingest": source.open_seconds + points.ingest_seconds,
+        "load_kernels": run.kernels.wait(),
+        "prepare": points.prepare_seconds,
+        "cluster": cluster,
+        "evaluate": evaluate,
+    }
