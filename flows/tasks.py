@@ -7,8 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import work
 
-ingest = task(work.ingest, name="ingest", cache_policy=NO_CACHE)
-prepare = task(work.prepare, name="prepare", cache_policy=NO_CACHE)
-cluster = task(work.cluster, name="cluster", cache_policy=NO_CACHE)
-evaluate = task(work.evaluate, name="evaluate", cache_policy=NO_CACHE)
-record = task(work.record, name="record", cache_policy=NO_CACHE)
+ingest = task(name="ingest", cache_policy=NO_CACHE)(work.ingest)
+prepare = task(name="prepare", cache_policy=NO_CACHE)(work.prepare)
+cluster = task(name="cluster", cache_policy=NO_CACHE)(work.cluster)
+evaluate = task(name="evaluate", cache_policy=NO_CACHE)(work.evaluate)
+record = task(name="record", cache_policy=NO_CACHE)(work.record)
