@@ -12,7 +12,7 @@ from flows.grid import data_spec, grid_spec
 from flows.run import open_run
 from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_store import resumed_plan
-from flows.sweep_tasks import plan_sweep, record_sweep, sweep_cells
+from flows.sweep_tasks import check_max_failed, plan_sweep, record_sweep, sweep_cells
 from flows.tasks import ingest, prepare
 
 EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
@@ -57,6 +57,7 @@ def parameter_sweep_flow(
         SourceError: the data can't be used.
         SweepFailedError: no cell succeeded, or more than max_failed failed; the record is kept.
     """
+    check_max_failed(max_failed)
     grid = grid_spec(
         data_source,
         adapter_type,
@@ -119,6 +120,7 @@ def compare_adapters_sweep_flow(
         SourceError: the data can't be used.
         SweepFailedError: no cell succeeded, or more than max_failed failed; the record is kept.
     """
+    check_max_failed(max_failed)
     grid = comparable(
         grid_spec(
             data_source,

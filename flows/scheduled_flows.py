@@ -18,7 +18,7 @@ from flows.run import open_run
 from flows.settings import load_settings
 from flows.store import open_store
 from flows.sweep_result import ComparisonResult, SweepResult
-from flows.sweep_tasks import plan_sweep, record_sweep, sweep_cells
+from flows.sweep_tasks import check_max_failed, plan_sweep, record_sweep, sweep_cells
 from flows.tasks import ingest, prepare
 
 DAILY_ADAPTERS = ("sklearn", "sklearn_parallel")
@@ -47,6 +47,7 @@ def daily_adapter_comparison_flow(
 
     Other parameters and errors are those of `flows.parameter_sweep.compare_adapters_sweep_flow`.
     """
+    check_max_failed(max_failed)
     grid = comparable(
         grid_spec(
             _source_or_latest(data_source, use_minio),
@@ -96,6 +97,7 @@ def weekly_parameter_sweep_flow(
     Other parameters and errors are those of `flows.parameter_sweep.parameter_sweep_flow`, which also resumes a weekly
     sweep that stopped.
     """
+    check_max_failed(max_failed)
     grid = grid_spec(
         _source_or_latest(data_source, use_minio),
         adapter_type,

@@ -114,6 +114,13 @@ def test_a_fit_that_would_not_fit_is_a_failed_cell(points: Points, monkeypatch: 
     assert pairs[1][1].speed_up.reason == "the cell of sklearn failed"
 
 
+def test_a_process_that_does_not_start_is_told(points: Points, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_process, "COMMAND", ("false",))
+    pairs = compared(points, grid_of(["sklearn", "grid"], [3, 4]))
+    assert len(pairs) == 4
+    assert all("ended with exit code 1" in (outcome.reason or "") for outcome, _ in pairs)
+
+
 def test_one_adapter_or_auto_is_no_comparison() -> None:
     with pytest.raises(ParameterError, match="two or more"):
         comparable(grid_spec("trips.csv", ["sklearn"], [0.1], [5]))
