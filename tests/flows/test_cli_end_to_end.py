@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from prefect.settings import PREFECT_API_URL
+from sklearn.metrics import adjusted_rand_score
 
 from flows.cli import main
+from flows.evaluation_flows import evaluation_pipeline
 from flows.model import ExperimentRecord
 from flows.settings import load_settings
 from flows.store import open_store
@@ -131,3 +133,15 @@ main(["run", "--no-minio", {str(tmp_path / MONTH)!r}])
     assert done.returncode == 128 + signal.SIGINT
     assert done.stderr.strip() == "Stopped by Ctrl-C."
     assert done.stdout == ""
+
+
+def test_labels_of_two_records_are_compared_by_clustering_again() -> None:
+    put_month(3000)
+    found = [evaluation_pipeline(MONTH, eps=eps, min_samples=10) for eps in (0.05, 0.1)]
+    expected = adjusted_rand_score(*(result.labels()["label"] for result in found))
+    ids = [result.id for result in found]
+    done = in_process("records", "diff", *ids, "--json")
+    assert json.loads(done.stdout)["adjusted_rand"] == pytest.approx(expected)
+    settings = load_settings()
+    put_synthetic_month(settings, open_store(settings), 3000, seed=1, month="2016-01")
+    assert "holds other bytes" in in_process("records", "diff", *ids).stdout

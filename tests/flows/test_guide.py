@@ -62,7 +62,7 @@ def test_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("_month")
-@pytest.mark.parametrize("block", blocks("docs/workflows.md", "bash"))
+@pytest.mark.parametrize("block", [*blocks("docs/workflows.md", "bash")])
 def test_commands_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for line in block.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
