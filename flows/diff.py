@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flows.errors import SourceError, ZoneTableError
 from flows.flat import Value
-from flows.model import ExperimentRecord, Frozen, Metric
+from flows.model import ExperimentRecord, Frozen, Measured, Metric
 from flows.steps.rank import METRICS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Parameter(Frozen):
     second: Value
 
 
-class MetricPair(Frozen):
+class MetricPair(Measured):
     """A metric of both; difference is the second minus the first, None where one of them is not defined."""
 
     name: str
@@ -36,7 +36,7 @@ class MetricPair(Frozen):
     difference: float | None
 
 
-class RecordDiff(Frozen):
+class RecordDiff(Measured):
     """Two experiments side by side. adjusted_rand: of the labels of used points, noise as a class of its own."""
 
     first: str

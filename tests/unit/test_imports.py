@@ -18,7 +18,11 @@ HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sklearn", "joblib", "numba", "p
 LIGHT_MODULES = [
     "flows.experiment_pipeline",
     "flows.evaluation_flows",
+    "flows.browse",
     "flows.cli",
+    "flows.diff",
+    "flows.find",
+    "flows.flat",
     "flows.errors",
     "flows.model",
     "flows.parameters",
@@ -48,13 +52,14 @@ def test_what_the_package_imports_is_declared() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [texts for name, texts in project["optional-dependencies"].items() if name not in {"bench", "dev"}]
     declared = {Requirement(text).name for texts in [project["dependencies"], *extras] for text in texts}
+    providers = packages_distributions()
     undeclared = {}
     for path in (REPOSITORY / "flows").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             named += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
             for module in {name.partition(".")[0] for name in named} - sys.stdlib_module_names - {"flows"}:
-                distributions = {canonicalize_name(name) for name in packages_distributions().get(module, [module])}
+                distributions = {canonicalize_name(name) for name in providers.get(module, [module])}
                 if not distributions & declared:
                     undeclared[module] = path.name
     assert undeclared == {}
