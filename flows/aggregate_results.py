@@ -17,6 +17,7 @@ from flows.store import ObjectStore, open_store
 from flows.sweep_model import AggregateRecord
 from flows.sweep_result import AggregateResult
 from flows.sweep_store import key_of, put
+from flows.tasks import report
 
 if TYPE_CHECKING:
     from flows.steps.aggregate import Aggregate
@@ -45,7 +46,7 @@ def aggregate_results_flow(days: int = 7, seed: int = 0) -> AggregateResult:
     before = load(store, settings, *days_before(first_day, last_day))
     statistics = aggregate(found, before, seed)
     result = record(store, settings, found, statistics, (first_day, last_day), seed)
-    print(result)  # noqa: T201  (into the run's log)
+    report(result)
     return result
 
 

@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 from flows.parameters import experiment_spec
 from flows.result import ExperimentResult
 from flows.run import open_run
-from flows.tasks import cluster, evaluate, ingest, prepare, record
+from flows.tasks import cluster, evaluate, ingest, prepare, record, report
 
 
 @flow(name="evaluation_pipeline", log_prints=True, validate_parameters=False)
@@ -48,5 +48,5 @@ def evaluation_pipeline(
         clustering = cluster(run, points)
         scores = evaluate(run, points, clustering)
         result = record(run, source, points, clustering, scores)
-        print(result)  # noqa: T201  (into the run's log)
+        report(result)
         return result

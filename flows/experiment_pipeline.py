@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 from flows.parameters import experiment_spec
 from flows.result import ExperimentResult
 from flows.run import open_run
-from flows.tasks import cluster, ingest, prepare, record
+from flows.tasks import cluster, ingest, prepare, record, report
 
 
 @flow(name="experiment_pipeline", log_prints=True, validate_parameters=False)
@@ -64,5 +64,5 @@ def experiment_pipeline(
         points = prepare(run, source)
         clustering = cluster(run, points)
         result = record(run, source, points, clustering)
-        print(result)  # noqa: T201  (into the run's log)
+        report(result)
         return result

@@ -13,7 +13,7 @@ from flows.run import open_run
 from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_store import resumed_plan
 from flows.sweep_tasks import check_max_failed, plan_sweep, record_sweep, sweep_cells
-from flows.tasks import ingest, prepare
+from flows.tasks import ingest, prepare, report
 
 EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
 MIN_SAMPLES_VALUES = (5, 10, 15)
@@ -81,7 +81,7 @@ def parameter_sweep_flow(
         plan = plan_sweep(run, points, asked, resumed)
         cells = sweep_cells(run, source, points, plan)
         result = record_sweep(run, source, points, plan, cells, max_failed)
-        print(result)  # noqa: T201  (into the run's log)
+        report(result)
         return result
 
 
@@ -143,5 +143,5 @@ def compare_adapters_sweep_flow(
         points = prepare(run, source)
         compared = compare_cells(run, source, points, grid)
         result = record_comparison(run, source, points, compared, max_failed)
-        print(result)  # noqa: T201  (into the run's log)
+        report(result)
         return result

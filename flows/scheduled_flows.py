@@ -19,7 +19,7 @@ from flows.settings import load_settings
 from flows.store import open_store
 from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_tasks import check_max_failed, plan_sweep, record_sweep, sweep_cells
-from flows.tasks import ingest, prepare
+from flows.tasks import ingest, prepare, report
 
 DAILY_ADAPTERS = ("sklearn", "sklearn_parallel")
 DAILY_EPS_KM = 0.5
@@ -68,7 +68,7 @@ def daily_adapter_comparison_flow(
         points = prepare(run, source)
         compared = compare_cells(run, source, points, grid)
         result = record_comparison(run, source, points, compared, max_failed)
-        print(result)  # noqa: T201  (into the run's log)
+        report(result)
         return result
 
 
@@ -121,7 +121,7 @@ def weekly_parameter_sweep_flow(
         plan = plan_sweep(run, points, grid, None)
         cells = sweep_cells(run, source, points, plan)
         result = record_sweep(run, source, points, plan, cells, max_failed)
-        print(result)  # noqa: T201  (into the run's log)
+        report(result)
         return result
 
 

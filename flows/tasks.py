@@ -6,9 +6,21 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows import work
+from flows.publish import publish
+from flows.result import ExperimentResult
+from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
 
 ingest = task(name="ingest", cache_policy=NO_CACHE)(work.ingest)
 prepare = task(name="prepare", cache_policy=NO_CACHE)(work.prepare)
 cluster = task(name="cluster", cache_policy=NO_CACHE)(work.cluster)
 evaluate = task(name="evaluate", cache_policy=NO_CACHE)(work.evaluate)
 record = task(name="record", cache_policy=NO_CACHE)(work.record)
+
+
+publish_artifacts = task(name="publish", cache_policy=NO_CACHE)(publish)
+
+
+def report(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
+    """Show a result where people look: its table in the flow run's log, the same facts as artifacts on its page."""
+    print(result)  # noqa: T201  (into the run's log)
+    publish_artifacts(result)

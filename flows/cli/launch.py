@@ -95,7 +95,10 @@ class _Wanted(logging.Filter):
         fault = record.exc_info[1] if record.exc_info else None
         if isinstance(fault, TaxiFlowsError | KeyboardInterrupt):
             return False
-        return not (record.levelno >= logging.ERROR and record.getMessage().startswith(("Finished in state", "Crash")))
+        message = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            return not message.startswith(("Finished in state", "Crash"))
+        return not message.startswith("Still processing items")  # the last events, on their way at exit
 
 
 def _quieten_prefect() -> None:

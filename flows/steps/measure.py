@@ -38,18 +38,18 @@ def measured() -> Iterator[Cost]:
     cost = Cost()
     process = psutil.Process()
     has_mark = _reset_high_water_mark()
-    before_bytes, before_cpu = _resident_bytes(process), _cpu_seconds(process)
+    own_bytes, before_bytes, before_cpu = process.memory_info().rss, _resident_bytes(process), _cpu_seconds(process)
     sampler = _Sampler(process)
     started = time.perf_counter()
     try:
         yield cost
     finally:
         cost.wall_seconds = time.perf_counter() - started
-        peak_bytes = sampler.stop()
+        added_bytes = sampler.stop() - before_bytes
         cost.cpu_seconds = max(0.0, _cpu_seconds(process) - before_cpu)
         if has_mark:
-            peak_bytes = max(peak_bytes, _high_water_mark_bytes())
-        cost.peak_memory_bytes = max(0, peak_bytes - before_bytes)
+            added_bytes = max(added_bytes, _high_water_mark_bytes() - own_bytes)
+        cost.peak_memory_bytes = max(0, added_bytes)
 
 
 class _Sampler:

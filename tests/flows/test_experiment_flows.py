@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flows.records import read_record
-from flows.result import ExperimentResult
 from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from sklearn.cluster import DBSCAN
 
 from flows.errors import ParameterError, SourceNotFoundError
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
+from flows.records import read_record
+from flows.result import ExperimentResult
 from flows.settings import load_settings
 from flows.steps.projection import project
 from flows.store import open_store
@@ -28,6 +32,13 @@ def month(shared_data: Path) -> str:
     settings = load_settings()
     open_store(settings).put_file(settings.data_bucket, MONTH, shared_data / SAMPLE)
     return MONTH
+
+
+def artifact(key: str) -> str:
+    """The newest data of an artifact on the server."""
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+    return str(max(found, key=lambda one: one.updated or datetime.min.replace(tzinfo=UTC)).data)
 
 
 @pytest.mark.usefixtures("month")
@@ -56,6 +67,8 @@ def test_the_guides_evaluation() -> None:
     assert read_record(open_store(settings), settings, record.id) == record
     assert len(evaluation.clusters()) == record.clustering.n_clusters
     assert evaluation.clusters()["size"].tolist() == list(record.clustering.sizes)
+    assert record.id in artifact("evaluation-pipeline-summary")
+    assert len(json.loads(artifact("evaluation-pipeline-table"))) == record.clustering.n_clusters
 
 
 @pytest.mark.parametrize("ends", ["pickup", "dropoff", "both"])

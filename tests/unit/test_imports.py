@@ -18,6 +18,9 @@ HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sklearn", "joblib", "numba", "p
 LIGHT_MODULES = [
     "flows.experiment_pipeline",
     "flows.evaluation_flows",
+    "flows.parameter_sweep",
+    "flows.scheduled_flows",
+    "flows.aggregate_results",
     "flows.browse",
     "flows.cli",
     "flows.diff",
