@@ -34,6 +34,10 @@ UNITS_PER_METRE = 1024
 """Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere (design, section 2)."""
 
 
+ONE_BLOB_NOTE = "eps is too large for hot spots"
+"""Said of a clustering where one cluster holds more than half of the used trips."""
+
+
 def ends_of(coordinate_type: CoordinateType) -> tuple[End, ...]:
     """The ends of a trip that are clustered, in the order in which each row's points are pooled."""
     return ("pickup", "dropoff") if coordinate_type == "both" else (coordinate_type,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -78,8 +78,17 @@ def import_libraries(*adapters: str) -> None:
     import flows.steps.record  # noqa: F401
     from flows.adapters.registry import get_adapter
 
+    _say_when_compiling(adapters)
     for adapter in adapters:
         get_adapter(adapter).load()
+
+
+def _say_when_compiling(adapters: Sequence[str]) -> None:
+    """A first run compiles its kernels; say so, as it takes up to a minute."""
+    folder = Path(os.environ["NUMBA_CACHE_DIR"])  # set by flows.kernels
+    kernels = ("collapse", *({"grid"} & set(adapters)))
+    if not all(any(folder.rglob(f"{kernel}.*.nbi")) for kernel in kernels):
+        click.echo("Compiling kernels, once per installation: up to a minute ...", err=True)
 
 
 class _Wanted(logging.Filter):

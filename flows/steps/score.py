@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.model import ClusterCounts, Clustering, Metric, Performance, Points, Quality, ScoreSettings
-
-ONE_BLOB_NOTE = "eps is too large for hot spots"
+from flows.model import ONE_BLOB_NOTE, ClusterCounts, Clustering, Metric, Performance, Points, Quality, ScoreSettings
 
 
 @dataclass(frozen=True)

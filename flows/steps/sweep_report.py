@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flows.model import Metric
+from flows.model import ONE_BLOB_NOTE, Metric
 from flows.steps.rank import METRICS
 from flows.sweep_model import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
 
@@ -19,16 +19,26 @@ _TEXT_WIDTH = 140
 def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
     """Print the cells, which is the best and why, and where the record is."""
     table = _table(f"{record.flow} {record.id}: {_source(record.source[0].name, len(record.source))}")
-    for name in ("", "eps km", "min_samples", "clusters", "noise", "silhouette", "Davies-Bouldin", "fit s", "score"):
-        table.add_column(name, justify="right")
+    for name in ("", "eps km", "min samples", "clusters", "noise", "silhouette", "Davies- Bouldin", "fit s", "score"):
+        table.add_column(name, justify="right", overflow="fold")
     table.add_column("flag", overflow="fold")
     for place, cell in enumerate(record.cells):
         table.add_row("best" if place == record.best else "", *_cell(cell))
     console.print(table)
     console.print(f"best by {record.spec.metric}: {record.best_reason}", markup=False, highlight=False)
+    _print_failures(record.cells, console)
+    if any(cell.clustering and cell.clustering.one_blob for cell in record.cells):
+        console.print(f"one blob: one cluster holds more than half of the trips; {ONE_BLOB_NOTE}", highlight=False)
     if record.points.note:
         console.print(record.points.note, markup=False, highlight=False)
     console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_failures(cells: Sequence[Cell], console: Console) -> None:
+    for cell in cells:
+        if cell.status == "failed":
+            setting = f"{cell.adapter}, eps {cell.eps:g} km, min_samples {cell.min_samples}"
+            console.print(f"failed: {setting}: {cell.reason}", markup=False, highlight=False)
 
 
 def render_comparison(record: ComparisonRecord, console: Console, location: str) -> None:
@@ -37,7 +47,7 @@ def render_comparison(record: ComparisonRecord, console: Console, location: str)
     names = (
         "adapter",
         "eps km",
-        "min_samples",
+        "min samples",
         "clusters",
         "fit s",
         "peak MiB",
@@ -47,7 +57,7 @@ def render_comparison(record: ComparisonRecord, console: Console, location: str)
         "equal",
     )
     for name in names:
-        table.add_column(name, justify="left" if name == "adapter" else "right")
+        table.add_column(name, justify="left" if name == "adapter" else "right", overflow="fold")
     agreements = {(one.adapter, one.eps, one.min_samples): one for one in record.by_cell}
     for cell in record.cells:
         against = agreements.get((cell.adapter, cell.eps, cell.min_samples))
@@ -56,6 +66,7 @@ def render_comparison(record: ComparisonRecord, console: Console, location: str)
     for one in record.overall:
         table.add_row(one.adapter, "all", "", "", "", "", *_agreement(one))
     console.print(table)
+    _print_failures(record.cells, console)
     for reason in sorted({reason for one in record.overall for reason in (one.speed_up.reason,) if reason}):
         console.print(reason, markup=False, highlight=False)
     console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
@@ -68,7 +79,7 @@ def render_aggregate(record: AggregateRecord, console: Console, location: str) -
     for name in (
         "adapter",
         "eps km",
-        "min_samples",
+        "min samples",
         "metric",
         "n",
         "undefined",
@@ -77,7 +88,7 @@ def render_aggregate(record: AggregateRecord, console: Console, location: str) -
         "sd",
         "95 % interval",
     ):
-        table.add_column(name, justify="left" if name in {"adapter", "metric"} else "right")
+        table.add_column(name, justify="left" if name in {"adapter", "metric"} else "right", overflow="fold")
     for group in record.groups:
         for one in group.statistics:
             interval = "-" if one.low is None or one.high is None else f"{one.low:.4g} .. {one.high:.4g}"
@@ -143,7 +154,7 @@ def _table(title: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    return Table(box=box.SIMPLE, title=Text(title), title_justify="left")
+    return Table(box=box.SIMPLE, title=Text(title), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def _source(first: str, n_files: int) -> str:
@@ -155,10 +166,15 @@ def _cell(cell: Cell) -> Sequence[RenderableType]:
 
     setting = (f"{cell.eps:g}", str(cell.min_samples))
     if cell.clustering is None:
-        return (*setting, "-", "-", "-", "-", "-", "failed", Text(cell.reason or "", style="red"))
+        return (*setting, "-", "-", "-", "-", "-", "-", Text("failed", style="red"))
     names = ("noise_ratio", "silhouette", "davies_bouldin", "runtime_seconds", "overall_score")
     values = (_metric(METRICS[name].read(cell)) for name in names)
-    return (*setting, f"{cell.clustering.n_clusters:,}", *values, Text(cell.clustering.note or "", style="yellow"))
+    return (
+        *setting,
+        f"{cell.clustering.n_clusters:,}",
+        *values,
+        Text("one blob" if cell.clustering.one_blob else "", style="yellow"),
+    )
 
 
 def _cost(cell: Cell) -> tuple[str, str, str]:
