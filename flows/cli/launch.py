@@ -86,7 +86,7 @@ def import_libraries(*adapters: str) -> None:
 def _say_when_compiling(adapters: Sequence[str]) -> None:
     """A first run compiles its kernels; say so, as it takes up to a minute."""
     folder = Path(os.environ["NUMBA_CACHE_DIR"])  # set by flows.kernels
-    kernels = ("collapse", *({"grid"} & set(adapters)))
+    kernels = ("collapse", "grid_core") if "grid" in adapters else ("collapse",)
     if not all(any(folder.rglob(f"{kernel}.*.nbi")) for kernel in kernels):
         click.echo("Compiling kernels, once per installation: up to a minute ...", err=True)
 
