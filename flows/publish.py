@@ -1,23 +1,34 @@
-"""A result as artifacts on the page of its flow run."""
+"""A result where people look: artifacts on the page of its flow run, and a report in the store."""
 
 from __future__ import annotations
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+import tempfile
+from pathlib import Path
 
-from flows.report.artifacts import key, main_table, markdown, rows
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from flows.report.artifacts import key, link_text, main_table, markdown, rows
 from flows.report.tables import Table
 from flows.result import ExperimentResult
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
 
+SweepLike = SweepResult | ComparisonResult | AggregateResult
 
-def publish(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
-    """Create a summary and a table of the flow run; each run of a flow adds a version to the same two."""
+
+def publish(result: ExperimentResult | SweepLike) -> None:
+    """Create a summary, a table and a link of the flow run; each run of a flow adds a version to the same three.
+
+    The link leads to the report of a sweep, comparison or aggregate, which is kept beside its record, and to the record
+    of a single experiment, whose report `taxi-flows report` writes.
+    """
     flow = result.record.flow
-    create_markdown_artifact(markdown(result.record, link=result.location), key=key(flow, "summary"))
+    link = _as_url(result.location if isinstance(result, ExperimentResult) else _keep_report(result))
+    create_markdown_artifact(markdown(result.record, link=link), key=key(flow, "summary"))
     create_table_artifact(rows(_table(result)), key=key(flow, "table"))
+    create_link_artifact(link, link_text=link_text(result.record), key=key(flow, "link"))
 
 
-def _table(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> Table:
+def _table(result: ExperimentResult | SweepLike) -> Table:
     if not isinstance(result, ExperimentResult):
         return main_table(result.record)
     from flows.report.summary import points_name
@@ -25,3 +36,24 @@ def _table(result: ExperimentResult | SweepResult | ComparisonResult | Aggregate
 
     record = result.record
     return clusters(result.clusters(), record.points.used, points_name(record.spec.coordinate_type))
+
+
+def _keep_report(result: SweepLike) -> str:
+    """Put the report into the store, and say where it is."""
+    from flows.report.gather import gather
+    from flows.report.page import write_report
+    from flows.settings import load_settings
+    from flows.store import open_store
+
+    settings = load_settings()
+    store, bucket = open_store(settings), settings.experiments_bucket
+    target = result.record.key.removesuffix(".json") + ".report.html"
+    with tempfile.TemporaryDirectory() as scratch:
+        page = Path(scratch) / "report.html"
+        write_report(page, gather(result.record, store, settings))
+        store.put_file(bucket, target, page)
+    return store.location(bucket, target)
+
+
+def _as_url(location: str) -> str:
+    return location if "://" in location else Path(location).resolve().as_uri()

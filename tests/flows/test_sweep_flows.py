@@ -108,13 +108,15 @@ def settings_of(cells: Sequence[Cell]) -> list[tuple[float, int]]:
     return [(cell.eps, cell.min_samples) for cell in cells]
 
 
-def test_the_guides_sweep(month: str) -> None:
+def test_the_guides_sweep(month: str, settings: Settings, store: ObjectStore) -> None:
     results = parameter_sweep_flow(
         data_source=month, adapter_type="sklearn", eps_values=[0.3, 0.5, 0.7, 1.0], min_samples_values=[5, 10, 15]
     )
     assert len(results.cells) == 12
     assert results.best is not None
     assert "best by overall_score" in str(results)
+    report = store.get_bytes(settings.experiments_bucket, results.record.key.removesuffix(".json") + ".report.html")
+    assert results.id.encode() in report
 
 
 def test_each_cell_is_the_single_experiment(month: str, settings: Settings, store: ObjectStore) -> None:
