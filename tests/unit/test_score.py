@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flows.model import Clustering, Metric, Points, Quality, ScoreSettings
-from flows.steps.score import ONE_BLOB_NOTE, count_clusters, overall_score, performance
+from flows.model import ONE_BLOB_NOTE, Clustering, Metric, Points, Quality, ScoreSettings
+from flows.steps.score import count_clusters, overall_score, performance
 
 
 def make_points(weights: list[int]) -> Points:
