@@ -16,7 +16,7 @@ from flows.steps.rank import best
 from flows.sweep_model import AutoGrid, Cell, GridSpec, SweepRecord
 from flows.sweep_result import SweepResult
 from flows.sweep_store import SweepPlan, key_of, load_cells, put, save_cell, save_plan
-from flows.work import timings
+from flows.work import keep, timings
 
 if TYPE_CHECKING:
     from flows.model import Points, TripSource
@@ -67,31 +67,16 @@ def sweep_cells(run: Run, source: TripSource, points: Points, plan: SweepPlan) -
 
 def record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, outcome: Outcome) -> Cell:
     """Keep a cell that succeeded as an experiment of its own, under the id of its sweep or comparison."""
-    from flows.steps.record import Finished, environment
-    from flows.steps.record import record as step
-
     spec, scores, clustering = outcome.spec, outcome.scores, outcome.clustering
-    setting = {"adapter": spec.adapter_type, "eps": spec.eps, "min_samples": spec.min_samples}
     if scores is None or clustering is None:
-        return Cell.model_validate({**setting, "status": "failed", "reason": outcome.reason})
-    finished = Finished(
-        flow=run.flow,
-        spec=spec,
-        settings=run.settings,
-        source=source,
-        sha256s=plan.sha256s,
-        points=points,
-        clustering=clustering,
-        counts=scores.counts,
-        quality=scores.quality,
-        performance=scores.performance,
-        overall_score=scores.overall_score,
-        timings=timings(run, source, points, cluster=clustering.fit_seconds, evaluate=scores.seconds),
-        environment=environment(run.settings, run.flow_run_id),
-        zones=run.zones,
-        sweep_id=plan.id,
-    )
-    kept, _ = step(finished, run.store)
+        return Cell(
+            adapter=spec.adapter_type,
+            eps=spec.eps,
+            min_samples=spec.min_samples,
+            status="failed",
+            reason=outcome.reason,
+        )
+    kept, _ = keep(run, source, plan.sha256s, points, spec, clustering, scores, plan.id)
     return Cell(
         adapter=spec.adapter_type,
         eps=spec.eps,

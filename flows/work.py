@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from flows.result import ExperimentResult
 from flows.run import Run
 
 if TYPE_CHECKING:
-    from flows.model import Clustering, Points, TripSource
+    import pyarrow as pa
+
+    from flows.model import Clustering, ExperimentRecord, ExperimentSpec, Points, TripSource
     from flows.steps.score import Scores
 
 
@@ -57,30 +60,51 @@ def record(
     run: Run, source: TripSource, points: Points, clustering: Clustering, scores: Scores | None = None
 ) -> ExperimentResult:
     """Keep what is needed to repeat the run, and its clusters; without scores only counts and cost."""
-    from flows.steps.record import Finished, environment, fingerprint_files
-    from flows.steps.record import record as step
+    from flows.steps.record import fingerprint_files
     from flows.steps.score import score
 
     judged = scores or score(points, clustering, None, run.settings.score, seconds=0.0)
-    finished = Finished(
-        flow=run.flow,
-        spec=run.spec,
-        settings=run.settings,
-        source=source,
-        sha256s=fingerprint_files(run.files),
-        points=points,
-        clustering=clustering,
-        counts=judged.counts,
-        quality=judged.quality,
-        performance=judged.performance,
-        overall_score=judged.overall_score,
-        timings=timings(run, source, points, cluster=clustering.fit_seconds, evaluate=judged.seconds),
-        environment=environment(run.settings, run.flow_run_id),
-        zones=run.zones,
-    )
-    kept, clusters = step(finished, run.store)
+    kept, clusters = keep(run, source, fingerprint_files(run.files), points, run.spec, clustering, judged)
     location = run.store.location(run.settings.experiments_bucket, kept.key)
     return ExperimentResult.of(kept, location, points, clustering.labels, clusters)
+
+
+def keep(
+    run: Run,
+    source: TripSource,
+    sha256s: Sequence[str],
+    points: Points,
+    spec: ExperimentSpec,
+    clustering: Clustering,
+    scores: Scores,
+    sweep_id: str | None = None,
+) -> tuple[ExperimentRecord, pa.Table]:
+    """Store one experiment, which may be a cell of a sweep: its record and its table of clusters.
+
+    Raises:
+        StoreError: the store did not take them; no record is there then.
+    """
+    from flows.steps.record import Finished, environment
+    from flows.steps.record import record as step
+
+    finished = Finished(
+        flow=run.flow,
+        spec=spec,
+        settings=run.settings,
+        source=source,
+        sha256s=sha256s,
+        points=points,
+        clustering=clustering,
+        counts=scores.counts,
+        quality=scores.quality,
+        performance=scores.performance,
+        overall_score=scores.overall_score,
+        timings=timings(run, source, points, cluster=clustering.fit_seconds, evaluate=scores.seconds),
+        environment=environment(run.settings, run.flow_run_id),
+        zones=run.zones,
+        sweep_id=sweep_id,
+    )
+    return step(finished, run.store)
 
 
 def timings(run: Run, source: TripSource, points: Points, cluster: float, evaluate: float) -> dict[str, float]:
