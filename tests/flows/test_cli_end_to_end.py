@@ -122,10 +122,10 @@ def test_ctrl_c_is_a_clean_end(tmp_path: Path) -> None:
     """The signal comes while the files are looked at."""
     write_synthetic_month(tmp_path / MONTH, rows=2000)
     program = f"""
-import os, signal
+import os, signal, time
 from flows.cli import main
 from flows.steps import ingest
-def interrupt(*_): os.kill(os.getpid(), signal.SIGINT); signal.pause()
+def interrupt(*_): os.kill(os.getpid(), signal.SIGINT); time.sleep(20)
 ingest.read_layout = interrupt
 main(["run", "--no-minio", {str(tmp_path / MONTH)!r}])
 """
