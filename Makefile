@@ -7,6 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin/python
+LOCKED_EXTRAS := experiment evaluation sweep aggregate server operator
 MONTH := synthetic_yellow_tripdata_2016-01.parquet
 
 # A stamp carries the checksum of what was installed: another lock, pyproject.toml or version has another stamp.
@@ -48,8 +49,7 @@ bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results an
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
 lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions
 	$(call compile,dev) $(ARGS)
-	$(call compile,evaluation) --constraint requirements/dev.txt
-	$(call compile,experiment) --constraint requirements/dev.txt
+	@for extra in $(LOCKED_EXTRAS); do $(call compile,$$extra) --constraint requirements/dev.txt; done
 
 clean: ## Remove .venv, caches and build results; the object store stays
 	rm -rf .venv .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist *.egg-info
@@ -70,13 +70,14 @@ $(DEV): | .venv/created
 	"$(PYTHON)" -m venv .venv
 	@touch $@
 
-# $(call install,LOCK): what the lock names, each file checked by its hash, then the project itself. Compiling all of it to
-# bytecode would take longer than the rest; Python does that for what it imports.
+# $(call install,LOCK): what the lock names, each file checked by its hash, then the project itself. A lock is complete, so
+# nothing is resolved (older pips would look for newer versions of what an extra names). Compiling all of it to bytecode
+# would take longer than the rest; Python does that for what it imports.
 define install
 rm -f .venv/*.stamp; echo "Installing requirements/$(1).txt into .venv (the first time takes about a minute) ..."; \
-if command -v uv > /dev/null && uv pip install --quiet --python .venv --require-hashes -r requirements/$(1).txt; \
+if command -v uv > /dev/null && uv pip install --quiet --python .venv --no-deps --require-hashes -r requirements/$(1).txt; \
 then uv pip install --quiet --python .venv --no-deps --no-build-isolation -e .; \
-else $(BIN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/$(1).txt && \
+else $(BIN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements/$(1).txt && \
      $(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; fi
 endef
 
