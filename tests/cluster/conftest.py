@@ -1,0 +1,131 @@
+"""The stack on the cluster of the current kube context, installed by Skaffold once for the session.
+
+Without kubectl, helm and Skaffold on PATH or without a context the tests are skipped. Images go to the registry that
+SKAFFOLD_DEFAULT_REPO or TAXI_REGISTRY names; on kind they are loaded.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
+
+from flows.settings import MinioSettings, Settings
+from flows.store import ObjectStore, open_store
+from tests.cluster.kube import PLATFORM, forwarded, get, run
+from tests.cluster.runs import Cluster
+
+TOOLS = ("kubectl", "helm", "skaffold")
+REGISTRY = os.environ.get("SKAFFOLD_DEFAULT_REPO") or os.environ.get("TAXI_REGISTRY")
+INSTALL_SECONDS = 1500
+TEST_SECONDS = 1800
+"""The first test waits for the installation; each wait within a test has a bound of its own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder more time than the others have."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+def _why_not() -> str | None:
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        return f"not on PATH: {', '.join(missing)}"
+    asked = subprocess.run(["kubectl", "get", "namespaces"], capture_output=True, text=True, check=False, timeout=30)
+    return f"no cluster: {asked.stderr.strip()[:200]}" if asked.returncode != 0 else None
+
+
+@pytest.fixture(scope="session")
+def kube() -> None:
+    """A cluster that answers."""
+    if reason := _why_not():
+        pytest.skip(reason)
+
+
+def skaffold(*arguments: str) -> str:
+    """Skaffold with the profile that fits a small cluster."""
+    repo = ["--default-repo", REGISTRY] if REGISTRY else []
+    return run("skaffold", *arguments, "--profile", "small", *repo, timeout_seconds=INSTALL_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def stack(kube: None) -> None:
+    """The whole stack, as `skaffold run` leaves it."""
+    skaffold("run")
+
+
+def platform_env() -> dict[str, str]:
+    """What `taxi-flows platform env` tells a shell."""
+    printed = run(sys.executable, "-m", "flows", "platform", "env")
+    lines = [shlex.split(line)[1] for line in printed.splitlines() if line.startswith("export ")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+@pytest.fixture(scope="session")
+def environment(stack: None) -> Mapping[str, str]:
+    """The exports of `taxi-flows platform env`."""
+    return platform_env()
+
+
+@pytest.fixture(scope="session")
+def cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
+    """The stack through forwarded ports of its own."""
+    with ExitStack() as stack:
+        api = stack.enter_context(forwarded(PLATFORM, "prefect-server", 4200))
+        stack.enter_context(
+            temporary_settings(
+                {
+                    PREFECT_API_URL: f"http://{api}/api",
+                    PREFECT_API_AUTH_STRING: environment["PREFECT_API_AUTH_STRING"],
+                }
+            )
+        )
+        client = stack.enter_context(get_client(sync_client=True))
+        store = stack.enter_context(opened_store("minio-people"))
+        yield Cluster(client, store)
+
+
+@contextmanager
+def opened_store(secret: str) -> Iterator[ObjectStore]:
+    """MinIO with the keys of one of its Secrets, through a forwarded port of its own."""
+    data = get(PLATFORM, "secret", secret)["data"]
+    access_key, secret_key = (
+        SecretStr(base64.b64decode(data[name]).decode()) for name in ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
+    )
+    with forwarded(PLATFORM, "minio", 9000) as endpoint:
+        minio = MinioSettings(endpoint=endpoint, secure=False, access_key=access_key, secret_key=secret_key)
+        yield open_store(Settings(minio=minio))
+
+
+@pytest.fixture(scope="session")
+def months(cluster: Cluster, real_files: Path) -> tuple[str, ...]:
+    """Real months in MinIO, by their keys."""
+    files = [real_files / "coords" / name for name in MONTHS]
+    for file in files:
+        cluster.store.put_file("taxi-data", file.name, file)
+    return tuple(file.name for file in files)
+
+
+MONTHS = (
+    "yellow_2016-01_s10k_days01-20.beanumber-nyctaxi.parquet",
+    "yellow_2016-01_s50k_days01-20.beanumber-nyctaxi.parquet",
+)
+
+
+@pytest.fixture(scope="session")
+def real_files(shared_data: Path) -> Path:
+    """The folder of real TLC files."""
+    return shared_data

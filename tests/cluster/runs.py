@@ -1,0 +1,82 @@
+"""Starting flow runs on the cluster and looking at what they leave."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun
+
+from flows.store import ObjectStore
+from tests.cluster.kube import FLOWS, get, wait_until
+
+RUN_SECONDS = 300
+Parameters = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The installed stack, as a person reaches it after `eval "$(taxi-flows platform env)"`.
+
+    prefect: client of the server. store: with the rights of people who put months.
+    """
+
+    prefect: SyncPrefectClient
+    store: ObjectStore
+
+    def start(self, deployment: str, parameters: Parameters, job_variables: Parameters | None = None) -> FlowRun:
+        """Create a flow run of a deployment."""
+        found = self.prefect.read_deployment_by_name(deployment)
+        return self.prefect.create_flow_run_from_deployment(
+            found.id, parameters=parameters, job_variables=job_variables
+        )
+
+    def finish(self, run_id: UUID, timeout_seconds: float = RUN_SECONDS) -> FlowRun:
+        """Wait for the final state of a flow run."""
+
+        def final() -> FlowRun | None:
+            found = self.prefect.read_flow_run(run_id)
+            return found if found.state is not None and found.state.is_final() else None
+
+        return wait_until(final, f"the end of flow run {run_id}", timeout_seconds)
+
+    def complete(self, deployment: str, parameters: Parameters, job_variables: Parameters | None = None) -> FlowRun:
+        """Run a deployment to its end, which must be Completed."""
+        run = self.finish(self.start(deployment, parameters, job_variables).id)
+        assert run.state is not None
+        assert run.state.is_completed(), f"{deployment}: {run.state}\n{self.log(run.id)}"
+        return run
+
+    def log(self, run_id: UUID) -> str:
+        """The log of a flow run as Prefect keeps it."""
+        lines = self.prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
+        return "\n".join(line.message for line in sorted(lines, key=lambda line: line.timestamp))
+
+    def records(self, kind: str, run_id: UUID) -> list[dict[str, Any]]:
+        """The records in MinIO that a flow run wrote today or yesterday, of experiments, sweeps, ..."""
+        days = [(datetime.now(UTC) - timedelta(days=back)).date().isoformat() for back in (0, 1)]
+        keys = [
+            one.key
+            for day in days
+            for one in self.store.list("taxi-experiments", f"{kind}/date={day}/")
+            if one.key.endswith(".json")
+        ]
+        found = [json.loads(self.store.get_bytes("taxi-experiments", key)) for key in keys]
+        return [one for one in found if one["environment"]["flow_run_id"] == str(run_id)]
+
+
+def job_of(run_id: UUID) -> Any:
+    """The one Job of a flow run."""
+    (job,) = get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={run_id}")
+    return job
+
+
+def pod_of(run_id: UUID) -> Any:
+    """The one pod of a flow run."""
+    (pod,) = get(FLOWS, "pods", "-l", f"prefect.io/flow-run-id={run_id}")
+    return pod
