@@ -1,8 +1,8 @@
 """A work pool's worker whose health also tells whether its observer lives: `python -m flows.worker POOL`.
 
 The worker of prefect-kubernetes watches the pods and Jobs of runs in a thread of its own, the observer; it alone
-notices that a pod was killed. Where the API refuses it for a minute it stops watching for good. Neither its thread nor the
-worker's own check shows that: the thread hangs in its shutdown. So the health check looks for the observer's tasks.
+notices that a pod was killed. Where the API refuses it for a minute it stops for good, and Prefect's own check goes on
+to answer well. So the check here looks for the tasks that the observer lives by.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
+from dataclasses import dataclass
 
 import kopf
+from prefect.logging import get_logger
+from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
 from prefect.utilities.processutils import setup_signal_handlers_worker
+from prefect.workers.server import start_healthcheck_server
 from prefect_kubernetes import KubernetesWorker
 
 WATCHERS = ("watcher for pods.v1@", "watcher for jobs.v1.batch@")
-"""How kopf names the tasks that the observer lives by."""
+"""How kopf names those tasks."""
 
 
 class Observer:
@@ -41,23 +46,28 @@ async def remember_loop(**_: object) -> None:
     observer.loop = asyncio.get_running_loop()
 
 
-class ObservedWorker(KubernetesWorker):  # type: ignore[misc]  # it has no type hints to offer
-    """Prefect's worker; it is healthy while it polls and its observer watches."""
+@dataclass(frozen=True)
+class Health:
+    """What /health answers by, in the shape that Prefect's own server of it asks for."""
+
+    worker: KubernetesWorker
+    observer: Observer
 
     def is_worker_still_polling(self, query_interval_seconds: float) -> bool:
-        """What /health answers by."""
-        polls = super().is_worker_still_polling(query_interval_seconds)
-        watches = observer.watches()
-        if not watches:
-            self._logger.error("Pods and Jobs are not watched, so a run whose pod is killed would not be noticed.")
-        return polls and watches
+        """Whether the worker polls and its observer watches."""
+        if not self.observer.watches():
+            get_logger("flows.worker").error("Pods and Jobs are not watched: a killed pod would go unnoticed.")
+            return False
+        return bool(self.worker.is_worker_still_polling(query_interval_seconds))
 
 
 async def work(pool: str) -> None:
     """Serve a work pool until a signal comes. A pool that does not exist yet is waited for: registration makes it."""
-    worker = ObservedWorker(name=f"worker-{pool}", work_pool_name=pool, create_pool_if_not_found=False)
+    worker = KubernetesWorker(name=f"worker-{pool}", work_pool_name=pool, create_pool_if_not_found=False)
+    health = (Health(worker, observer), PREFECT_WORKER_QUERY_SECONDS.value())
+    threading.Thread(target=start_healthcheck_server, args=health, daemon=True).start()
     setup_signal_handlers_worker(os.getpid(), f"the worker of {pool}", print)
-    await worker.start(with_healthcheck=True)
+    await worker.start()
 
 
 def main() -> None:
