@@ -1,0 +1,109 @@
+"""A worker is healthy while it polls and its observer watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from threading import Thread
+
+import kopf
+import pytest
+from kopf._cogs.structs.references import Resource
+
+from flows.worker import WATCHERS, Health, Observer, main, remember_loop
+
+
+@contextmanager
+def loop_with(*names: str) -> Iterator[tuple[asyncio.AbstractEventLoop, list[asyncio.Task[bool]]]]:
+    """An event loop in a thread of its own, with waiting tasks of these names."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> list[asyncio.Task[bool]]:
+        return [asyncio.create_task(asyncio.Event().wait(), name=name) for name in names]
+
+    async def stop() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        yield loop, asyncio.run_coroutine_threadsafe(start(), loop).result(timeout=5)
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(timeout=5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=5)
+        loop.close()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker that polls or does not."""
+
+    polls: bool
+
+    def is_worker_still_polling(self, query_interval_seconds: float) -> bool:
+        return self.polls
+
+
+NAMES = ("watcher for pods.v1@taxi-flows", "watcher for jobs.v1.batch@taxi-flows")
+
+
+@pytest.fixture
+def observer() -> Iterator[Observer]:
+    """An observer that watches."""
+    with ExitStack() as stack:
+        found = Observer()
+        found.loop, _ = stack.enter_context(loop_with(*NAMES, "something else"))
+        yield found
+
+
+def test_an_observer_that_has_not_started_does_not_watch() -> None:
+    assert not Observer().watches()
+
+
+def test_an_observer_watches_while_both_of_its_tasks_run(observer: Observer) -> None:
+    assert observer.watches()
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+def test_an_observer_that_lost_a_task_does_not_watch(ended: int) -> None:
+    with loop_with(*NAMES) as (loop, tasks):
+        observer = Observer()
+        observer.loop = loop
+
+        async def end() -> None:
+            tasks[ended].cancel()
+            await asyncio.wait([tasks[ended]])
+
+        asyncio.run_coroutine_threadsafe(end(), loop).result(timeout=5)
+        assert not observer.watches()
+
+
+@pytest.mark.parametrize("polls", [True, False])
+def test_health_is_the_workers_while_it_watches(observer: Observer, polls: bool) -> None:
+    assert Health(Worker(polls), observer).is_worker_still_polling(2.0) is polls
+
+
+def test_a_worker_without_an_observer_is_not_healthy() -> None:
+    assert not Health(Worker(polls=True), Observer()).is_worker_still_polling(2.0)
+
+
+def test_tasks_are_looked_for_by_the_names_that_kopf_gives() -> None:
+    resources = (Resource("", "v1", "pods"), Resource("batch", "v1", "jobs"))
+    assert tuple(f"watcher for {resource}@" for resource in resources) == WATCHERS
+
+
+def test_kopf_calls_back_when_the_observer_starts() -> None:
+    handlers = kopf.get_default_registry()._activities.get_all_handlers()
+    assert remember_loop in [handler.fn for handler in handlers]
+
+
+def test_a_worker_wants_one_work_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["flows.worker"])
+    with pytest.raises(SystemExit, match="usage: python -m flows.worker POOL"):
+        main()
