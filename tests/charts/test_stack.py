@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -277,6 +279,27 @@ def test_only_dumps_and_labels_of_comparisons_expire(charts: Path) -> None:
     assert dumps["Expiration"] == {"Days": 14}
     assert labels["Expiration"] == {"Days": 7}
     assert labels["Filter"] == {"Tag": {"Key": "expire", "Value": "labels-7d"}}
+
+
+def test_the_readme_states_what_the_values_say() -> None:
+    text = (SOURCE / "README.md").read_text(encoding="utf-8")
+    values = yaml.safe_load((SOURCE / "minio" / "values.yaml").read_text(encoding="utf-8"))
+    rows = {
+        bucket: next(line for line in text.splitlines() if f"| `{bucket}` |" in line)
+        for bucket in values["buckets"].values()
+    }
+    assert f"after {values['lifecycle']['backupDays']} days" in rows["taxi-backups"]
+    assert f"`expire=labels-7d`: after {values['lifecycle']['labelDays']} days" in rows["taxi-experiments"]
+    assert rows["taxi-data"].endswith("| never |")
+    assert {chart for chart in (*UPSTREAM, *OWN, "common") if f"`{chart}`" not in text} == set()
+
+
+def test_scripts_are_clean() -> None:
+    scripts = sorted(SOURCE.glob("*/files/*.sh"))
+    assert scripts
+    shellcheck = Path(sys.executable).parent / "shellcheck"
+    done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_data_outlives_the_release(charts: Path) -> None:
