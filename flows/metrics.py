@@ -98,8 +98,9 @@ EXPORTER_LAG = MetricDefinition(
     "Time from a flow run's event to its arrival by the stream.",
 )  # fmt: skip
 EXPORTER_RECONNECTS = MetricDefinition(
-    "prefect_exporter_reconnects_total", "counter", "connections", (), "Times that the stream of events broke off."
-)
+    "prefect_exporter_reconnects_total", "counter", "connections", (),
+    "Times that the stream of events broke off or could not be opened.",
+)  # fmt: skip
 EXPORTER_CONNECTED = MetricDefinition(
     "prefect_exporter_connected", "gauge", "boolean", (), "1 while the stream of events is connected, else 0."
 )

@@ -40,6 +40,7 @@ from flows.exporter.events import (
     RUN_PREFIX,
     Labels,
     RunStarted,
+    plain,
 )
 from flows.exporter.platform import DeploymentFacts, Platform, PoolFacts, RunFacts, platform
 
@@ -136,7 +137,7 @@ class PlatformReader:
             sort=FlowRunSort.END_TIME_DESC,
             limit=1,
         )
-        return runs[0].end_time if runs else None
+        return plain(runs[0].end_time) if runs and runs[0].end_time else None
 
     async def _runs(self, wanted: FlowRunFilter, pages: int | None = MAX_PAGES) -> list[FlowRun]:
         return await _all(
@@ -166,7 +167,7 @@ class PlatformReader:
         labels = Labels(self._flow(one.flow_id), one.name, one.work_pool_name or NONE)
         limit = one.global_concurrency_limit
         slots = limit.limit if limit is not None and limit.active else None
-        return DeploymentFacts(one.id, labels, one.created or now, slots)
+        return DeploymentFacts(one.id, labels, plain(one.created or now), slots)
 
     def _run(self, run: FlowRun) -> RunFacts:
         running = run.state if run.state is not None and run.state.is_running() else None
@@ -175,7 +176,7 @@ class PlatformReader:
             deployment=run.deployment_id,
             work_pool=run.work_pool_name,
             state_name=run.state_name or "",
-            running_since=running.timestamp if running is not None else None,
+            running_since=plain(running.timestamp) if running is not None else None,
         )
 
 
@@ -208,10 +209,10 @@ def _due_before(moment: datetime) -> FlowRunFilter:
 def _pool(pool: WorkPool, queues: Iterable[WorkQueue], now: datetime) -> PoolFacts:
     polls = [one.last_polled for one in queues if one.work_pool_name == pool.name and one.last_polled is not None]
     last_polled = max(polls, default=pool.created or now)
-    return PoolFacts(pool.name, pool.is_paused, pool.concurrency_limit, last_polled)
+    return PoolFacts(pool.name, pool.is_paused, pool.concurrency_limit, plain(last_polled))
 
 
 def _started(run: FlowRun) -> tuple[RunStarted, ...]:
     if run.state is None or not run.state.is_running():
         return ()
-    return (RunStarted(run.id, run.run_count, run.state.timestamp),)
+    return (RunStarted(run.id, run.run_count, plain(run.state.timestamp)),)

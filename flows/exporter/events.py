@@ -89,11 +89,11 @@ def parse(event: Event) -> Observation | None:
         return None
     attempt = int(event.resource.get("prefect.run-count") or 0)
     if state_type == "RUNNING":
-        return RunStarted(run, attempt, event.occurred)
+        return RunStarted(run, attempt, plain(event.occurred))
     status = STATUS_OF_STATE.get(state_type)
     if status is None:
         return None
-    return RunEnded(event.id, run, attempt, event.occurred, status, _corrected(event), _labels(event))
+    return RunEnded(event.id, run, attempt, plain(event.occurred), status, _corrected(event), _labels(event))
 
 
 def ended_run(run: FlowRun, labels: Labels) -> tuple[Observation, ...]:
@@ -101,10 +101,15 @@ def ended_run(run: FlowRun, labels: Labels) -> tuple[Observation, ...]:
     if run.state is None or run.state.type.value not in STATUS_OF_STATE:
         return ()
     status = STATUS_OF_STATE[run.state.type.value]
-    ended = RunEnded(run.state.id, run.id, run.run_count, run.state.timestamp, status, None, labels)
+    ended = RunEnded(run.state.id, run.id, run.run_count, plain(run.state.timestamp), status, None, labels)
     if run.run_count == 1 and run.start_time is not None:
-        return (RunStarted(run.id, 1, run.start_time), ended)
+        return (RunStarted(run.id, 1, plain(run.start_time)), ended)
     return (ended,)
+
+
+def plain(moment: datetime) -> datetime:
+    """Prefect's times are pendulum's, whose differences can't be divided by timedelta; the same time without that."""
+    return datetime.fromisoformat(moment.isoformat())
 
 
 def _run_id(resource_id: str) -> UUID | None:
@@ -129,4 +134,4 @@ def _pod(event: Event) -> PodFailed | None:
     if diagnosis is None and event.event not in FAILED_POD_NAMES:
         return None
     reason = _KNOWN_REASONS.get((diagnosis or "").partition(".")[0], "Other")
-    return PodFailed(event.resource.id.removeprefix(POD_PREFIX), reason, event.occurred)
+    return PodFailed(event.resource.id.removeprefix(POD_PREFIX), reason, plain(event.occurred))
