@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flows import metrics
 from flows.model import DROP_REASONS, ClusterCounts, ExperimentRecord, Metric, Performance, PointCounts, Quality
 from flows.result import ExperimentResult
+from flows.steps.rank import best
 from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def groups(record: Record | AggregateRecord) -> tuple[Group, ...]:
         case SweepRecord():
             return (_of_sweep(record),)
         case ComparisonRecord():
-            return tuple(_of_adapter(record, adapter) for adapter in record.spec.adapters)
+            done = {cell.adapter for cell in record.cells if cell.status == "ok"}
+            return tuple(_of_adapter(record, adapter) for adapter in record.spec.adapters if adapter in done)
         case AggregateRecord():
             return ()
 
@@ -66,21 +68,17 @@ def _of_experiment(record: ExperimentRecord) -> Group:
 
 
 def _of_sweep(record: SweepRecord) -> Group:
-    best = None if record.best is None else record.cells[record.best]
-    return _group(record, record.spec.adapters[0], _steps(record), _of_cell(best))
+    found = None if record.best is None else record.cells[record.best]
+    return _group(record, record.spec.adapters[0], _steps(record), _of_cell(found))
 
 
 def _of_adapter(record: ComparisonRecord, adapter: str) -> Group:
-    cells = [cell for cell in record.cells if cell.adapter == adapter]
+    cells = tuple(cell for cell in record.cells if cell.adapter == adapter and cell.status == "ok")
     fit_seconds = sum(cell.performance.runtime_seconds for cell in cells if cell.performance is not None)
-    best = max(
-        (cell for cell in cells if cell.overall_score.value is not None),
-        key=lambda cell: cell.overall_score.value or 0.0,
-        default=next((cell for cell in cells if cell.status == "ok"), None),
-    )
+    place, _ = best(cells, record.spec.metric)
     speed_up = next((one.speed_up for one in record.overall if one.adapter == adapter), Metric(value=None))
     steps = {**_steps(record), "cluster": fit_seconds}
-    return _group(record, adapter, steps, {**_of_cell(best), **_defined({metrics.SPEED_UP: speed_up})})
+    return _group(record, adapter, steps, {**_of_cell(cells[place or 0]), **_defined({metrics.SPEED_UP: speed_up})})
 
 
 def _group(

@@ -148,7 +148,7 @@ class Counts:
 
     def settle(self, known_until: datetime) -> None:
         """Count the attempts whose time is over, where everything up to known_until has been observed."""
-        for attempt in [one for one in self._waiting.values() if one.ends and _due(one) <= known_until]:
+        for attempt in [one for one in self._waiting.values() if one.ends and _due(one) < known_until]:
             self._count(attempt)
 
     def advance(self, position: datetime) -> None:
