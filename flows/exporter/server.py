@@ -14,7 +14,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from flows.errors import ExporterError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 Check = Callable[[], bool]
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import socket
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +28,11 @@ from flows.exporter.events import Labels, PodFailed, RunEnded, RunStarted, parse
 from flows.exporter.platform import DeploymentFacts, PoolFacts, RunFacts, platform
 from flows.exporter.server import serving
 from flows.metrics import METRICS
+from tests.readme_parts import README, REPOSITORY
 
+PROMTOOL = shutil.which("promtool") or shutil.which(
+    "promtool", path=str(Path("~/.cache/taxi-cluster/bin").expanduser())
+)  # fmt: skip
 NOW = datetime(2026, 1, 31, 2, tzinfo=UTC)
 RUN = UUID("0198c0de-0000-4000-8000-000000000001")
 NIGHTLY = Labels("daily_adapter_comparison_flow", "default", "parallel")
@@ -143,6 +150,40 @@ def test_the_table_follows_prometheus_names() -> None:
         for unit in ("seconds", "bytes", "ratio", "meters"):
             assert (one.unit == unit) == one.name.endswith((f"_{unit}", f"_{unit}_total"))
         assert one.help.endswith(".")
+
+
+def test_documents_name_only_metrics_that_there_are() -> None:
+    known = {f"{one.name}{suffix}" for one in METRICS for suffix in ("", "_sum", "_count", "_bucket")}
+    for document in (README, REPOSITORY / "docs" / "workflows.md"):
+        named = re.findall(r"\b(?:prefect|taxi_experiment)_[a-z_]+[a-z]\b(?!\.)", document.read_text(encoding="utf-8"))
+        assert set(named) <= known, document.name
+
+
+GUIDE_QUERIES = """
+rule_files: []
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'prefect_flow_runs_total{flow_name="a", status="success"}', values: "0+3x10"}
+      - {series: 'prefect_flow_runs_total{flow_name="a", status="failed"}', values: "0+1x10"}
+      - {series: 'prefect_flow_run_duration_seconds_sum{flow_name="a"}', values: "0+40x10"}
+      - {series: 'prefect_flow_run_duration_seconds_count{flow_name="a"}', values: "0+4x10"}
+    promql_expr_test:
+      - {eval_time: 10m, exp_samples: [{labels: "{}", value: 75}], expr: %s}
+      - {eval_time: 10m, exp_samples: [{labels: '{flow_name="a"}', value: 10}], expr: %s}
+"""
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool: put it on PATH")
+def test_the_guide_s_queries_say_what_they_should(tmp_path: Path) -> None:
+    guide = (REPOSITORY / "docs" / "workflows.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```promql\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    queries = [re.sub(r"^#.*\n", "", query) for query in block.split("\n\n")]
+    (tmp_path / "guide.yaml").write_text(GUIDE_QUERIES % tuple(map(json.dumps, queries)))
+    done = subprocess.run(
+        [str(PROMTOOL), "test", "rules", str(tmp_path / "guide.yaml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def value(text: str, name: str, **labels: str) -> float:

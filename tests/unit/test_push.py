@@ -7,15 +7,12 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from flows import metrics
 from flows.model import DROP_REASONS, Metric
@@ -30,57 +27,18 @@ from tests.unit.builders import (
     an_aggregate_record,
     an_experiment_record,
 )
+from tests.unit.gateway import Gateway, a_gateway, samples
 
 PUSHGATEWAY = shutil.which("pushgateway") or shutil.which("prometheus-pushgateway") or shutil.which(
     "pushgateway", path=str(Path("~/.cache/taxi-cluster/bin").expanduser())
 )  # fmt: skip
 
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-def samples(text: str) -> Samples:
-    """(name, labels without job and instance) -> value, of what begins with taxi_experiment_."""
-    return {
-        (
-            one.name,
-            tuple(sorted((key, value) for key, value in one.labels.items() if key not in {"job", "instance"})),
-        ): (one.value)
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
-        if one.name.startswith("taxi_experiment_")
-    }
-
-
-class Gateway:
-    """A stub that keeps what is PUT, and answers with a status."""
-
-    def __init__(self, status: int = 200) -> None:
-        self.status, self.groups = status, dict[str, Samples]()
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                stub.groups[self.path] = samples(body)
-                self.send_response(stub.status)
-                self.end_headers()
-                self.wfile.write(b"no such thing")
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    stub = Gateway()
-    monkeypatch.setenv("PUSHGATEWAY_URL", stub.url)
-    yield stub
-    stub.server.shutdown()
-    stub.server.server_close()
+    with a_gateway() as stub:
+        monkeypatch.setenv("PUSHGATEWAY_URL", stub.url)
+        yield stub
 
 
 def test_an_experiment_pushes_one_group(gateway: Gateway) -> None:
