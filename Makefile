@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin/python
-LOCKED_EXTRAS := experiment evaluation sweep aggregate server operator
+LOCKED_EXTRAS := experiment evaluation sweep aggregate exporter server operator
 MONTH := synthetic_yellow_tripdata_2016-01.parquet
 
 # A stamp carries the checksum of what was installed: another lock, pyproject.toml or version has another stamp.

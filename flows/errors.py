@@ -13,7 +13,8 @@ TaxiFlowsError              exit code 1: the work failed
 ├── MemoryLimitError        the work would pass the memory limit; nothing was started
 ├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
 ├── StoreError              the object store refused or lost something
-└── PrefectServerError      the embedded Prefect server did not start
+├── PrefectServerError      the embedded Prefect server did not start
+└── ExporterError           the exporter can't start: its port, its folder or what lies there
 
 A message says what failed, the value that was found, and what to do about it.
 """
@@ -81,3 +82,7 @@ class StoreError(TaxiFlowsError):
 
 class PrefectServerError(TaxiFlowsError):
     """The embedded Prefect server did not start."""
+
+
+class ExporterError(TaxiFlowsError):
+    """The exporter can't start: its port is taken, or its folder of counts can't be used."""

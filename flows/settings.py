@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.errors import SettingsError
-from flows.model import CityBox, ScoreSettings
+from flows.model import CityBox, Frozen, ScoreSettings
 
 
 class MinioSettings(BaseSettings):
@@ -39,6 +39,22 @@ class OutsideSettings(BaseSettings):
 
 def _default_store_dir() -> Path:
     return Path("~/.taxi-flows/store").expanduser()
+
+
+class ExporterSettings(Frozen):
+    """The exporter's, which counts flow runs for Prometheus."""
+
+    port: int = Field(9105, ge=0, le=65535, description="Port of the exporter.")
+    state_dir: Path = Field(
+        default_factory=lambda: Path("~/.taxi-flows/exporter").expanduser(),
+        description="Folder where the exporter keeps its counts.",
+    )
+    interval_seconds: float = Field(15.0, ge=1, description="Seconds between two polls of Prefect by the exporter.")
+
+    @field_validator("state_dir")
+    @classmethod
+    def _home(cls, path: Path) -> Path:
+        return path.expanduser()
 
 
 class Settings(BaseSettings):
@@ -67,6 +83,7 @@ class Settings(BaseSettings):
     n_jobs: int | None = Field(None, ge=1, description="Threads or workers of an adapter; the pod's CPU limit.")
     memory_limit_bytes: int | None = Field(None, ge=1, description="Memory limit in bytes; the pod's memory limit.")
     image: str | None = Field(None, description="Reference of the container image; recorded.")
+    exporter: ExporterSettings = Field(default_factory=ExporterSettings)
     minio: MinioSettings = Field(default_factory=MinioSettings)
     outside: OutsideSettings = Field(default_factory=OutsideSettings)
 

@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import work
 from flows.publish import publish
+from flows.push import push_last_run
 from flows.result import ExperimentResult
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
 
@@ -21,6 +22,7 @@ publish_artifacts = task(name="publish", cache_policy=NO_CACHE)(publish)
 
 
 def report(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
-    """Show a result where people look: its table in the flow run's log, the same facts as artifacts on its page."""
+    """Show a result where people look: its table in the flow run's log, its facts as artifacts and as metrics."""
     print(result)  # noqa: T201  (into the run's log)
     publish_artifacts(result)
+    push_last_run(result)

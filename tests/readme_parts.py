@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+from flows.metrics import GROUPING_LABELS, METRICS, MetricDefinition
 from flows.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -40,6 +41,17 @@ def _text(default: object) -> str:
     return f"`{text.replace(str(Path.home()), '~')}`"
 
 
+def metrics_table() -> str:
+    """Every metric: its name, type, unit, labels and help."""
+    rows = [f"| `{one.name}` | {one.type} | {one.unit} | {_labels(one)} | {one.help} |" for one in METRICS]
+    return "\n".join(["| metric | type | unit | labels | meaning |", "| --- | --- | --- | --- | --- |", *rows])
+
+
+def _labels(metric: MetricDefinition) -> str:
+    names = (*GROUPING_LABELS, *metric.labels) if metric.source == "run" else metric.labels
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def benchmark_tables() -> str:
     """The tables of benchmarks/results, one after the other."""
     results = sorted((REPOSITORY / "benchmarks" / "results").glob("*.md"))
@@ -47,7 +59,7 @@ def benchmark_tables() -> str:
     return "\n\n".join("\n".join(table) for table in tables)
 
 
-PARTS = {"settings": settings_table, "benchmarks": benchmark_tables}
+PARTS = {"settings": settings_table, "metrics": metrics_table, "benchmarks": benchmark_tables}
 
 
 def with_parts(text: str) -> str:

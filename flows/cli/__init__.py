@@ -13,6 +13,7 @@ from flows.cli.aggregate import aggregate
 from flows.cli.common import TaxiGroup
 from flows.cli.data import data
 from flows.cli.doctor import doctor
+from flows.cli.exporter import exporter
 from flows.cli.options import source_argument
 from flows.cli.records import records
 from flows.cli.report import report
@@ -48,3 +49,4 @@ main.add_command(records)
 main.add_command(report)
 main.add_command(data)
 main.add_command(doctor)
+main.add_command(exporter)

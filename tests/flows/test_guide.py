@@ -28,6 +28,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MONTH = "yellow_tripdata_2025-09.parquet"
 CSV_MONTH = "yellow_tripdata_2016-01.csv"
 OF_THE_NETWORK = ["data", "fetch"]
+WITHOUT_END = "exporter"
 
 
 def blocks(name: str, language: str) -> Iterator[Any]:
@@ -84,6 +85,9 @@ def test_commands_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(command: click.Command, args: list[str]) -> None:
     if args[:2] == OF_THE_NETWORK:
         main.commands["data"].commands["fetch"].make_context("fetch", args[2:])  # type: ignore[attr-defined]
+        return
+    if args[0] == WITHOUT_END:
+        main.commands[WITHOUT_END].make_context(WITHOUT_END, args[1:])
         return
     done = CliRunner().invoke(command, args)
     assert done.exit_code == 0, f"{args}: {done.stderr}"

@@ -18,6 +18,7 @@ HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sklearn", "joblib", "numba", "p
 LIGHT_MODULES = [
     "flows.experiment_pipeline",
     "flows.evaluation_flows",
+    "flows.exporter.service",
     "flows.parameter_sweep",
     "flows.scheduled_flows",
     "flows.aggregate_results",
@@ -29,6 +30,7 @@ LIGHT_MODULES = [
     "flows.errors",
     "flows.model",
     "flows.parameters",
+    "flows.push",
     "flows.settings",
     "flows.store",
 ]

@@ -1,0 +1,157 @@
+"""The gauges of the last run, pushed to the Pushgateway by the run that a person or a schedule started.
+
+A child run does not push: its parent speaks for all. What is not defined is left out, so that no number stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows import metrics
+from flows.model import DROP_REASONS, ClusterCounts, ExperimentRecord, Metric, Performance, PointCounts, Quality
+from flows.result import ExperimentResult
+from flows.steps.rank import best
+from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepRecord
+
+if TYPE_CHECKING:
+    from flows.metrics import MetricDefinition, Values
+    from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
+
+Record = ExperimentRecord | SweepRecord | ComparisonRecord
+
+
+@dataclass(frozen=True)
+class Group:
+    """What one push replaces: all gauges of one flow and adapter."""
+
+    flow: str
+    adapter: str
+    values: Mapping[MetricDefinition, Values]
+
+
+def push_last_run(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
+    """Push the gauges, where PUSHGATEWAY_URL is set and no other run started this one; a push that fails only warns."""
+    from flows.settings import load_settings
+
+    url = load_settings().outside.pushgateway_url
+    if url is None or _is_child():
+        return
+    for group in groups(result.record):
+        try:
+            metrics.push(url, group.flow, group.adapter, group.values)
+        except (OSError, ValueError) as error:
+            _warn(f"The metrics of {group.adapter} were not pushed to {url} (PUSHGATEWAY_URL): {error}")
+
+
+def groups(record: Record | AggregateRecord) -> tuple[Group, ...]:
+    """What to push: one group, one per adapter of a comparison, none of an aggregate."""
+    match record:
+        case ExperimentRecord():
+            return (_of_experiment(record),)
+        case SweepRecord():
+            return (_of_sweep(record),)
+        case ComparisonRecord():
+            done = {cell.adapter for cell in record.cells if cell.status == "ok"}
+            return tuple(_of_adapter(record, adapter) for adapter in record.spec.adapters if adapter in done)
+        case AggregateRecord():
+            return ()
+
+
+def _of_experiment(record: ExperimentRecord) -> Group:
+    evaluated = record.quality is not None
+    steps = {step: seconds for step, seconds in record.timings.items() if step != "evaluate" or evaluated}
+    outcome = _outcome(record.clustering, record.quality, record.performance, record.overall_score)
+    setting = _setting(record.spec.eps_m, record.spec.min_samples)
+    return _group(record, record.spec.adapter_type, steps, {**outcome, **setting})
+
+
+def _of_sweep(record: SweepRecord) -> Group:
+    found = None if record.best is None else record.cells[record.best]
+    return _group(record, record.spec.adapters[0], _steps(record), _of_cell(found))
+
+
+def _of_adapter(record: ComparisonRecord, adapter: str) -> Group:
+    cells = tuple(cell for cell in record.cells if cell.adapter == adapter and cell.status == "ok")
+    fit_seconds = sum(cell.performance.runtime_seconds for cell in cells if cell.performance is not None)
+    place, _ = best(cells, record.spec.metric)
+    speed_up = next((one.speed_up for one in record.overall if one.adapter == adapter), Metric(value=None))
+    steps = {**_steps(record), "cluster": fit_seconds}
+    return _group(record, adapter, steps, {**_of_cell(cells[place or 0]), **_defined({metrics.SPEED_UP: speed_up})})
+
+
+def _group(
+    record: Record, adapter: str, steps: Mapping[str, float], outcome: Mapping[MetricDefinition, Values]
+) -> Group:
+    values: dict[MetricDefinition, Values] = {
+        metrics.LAST_SUCCESS: {(): record.created.timestamp()},
+        metrics.STEP_DURATION: {(step,): seconds for step, seconds in steps.items()},
+        **_points(record.points),
+        **outcome,
+    }
+    return Group(record.flow, adapter, values)
+
+
+def _steps(record: SweepRecord | ComparisonRecord) -> dict[str, float]:
+    """Seconds by step; judging is not told apart from the cells here."""
+    return {step: seconds for step, seconds in record.timings.items() if step != "evaluate"}
+
+
+def _points(points: PointCounts) -> dict[MetricDefinition, Values]:
+    return {
+        metrics.POINTS: {(): points.used},
+        metrics.UNIQUE_POINTS: {(): points.unique},
+        metrics.DROPPED_POINTS: {(reason,): points.dropped.get(reason, 0) for reason in DROP_REASONS},
+    }
+
+
+def _of_cell(cell: Cell | None) -> dict[MetricDefinition, Values]:
+    if cell is None or cell.clustering is None or cell.performance is None:
+        return {}
+    outcome = _outcome(cell.clustering, cell.quality, cell.performance, cell.overall_score)
+    return {**outcome, **_setting(cell.eps * 1000, cell.min_samples)}
+
+
+def _setting(eps_m: float, min_samples: int) -> dict[MetricDefinition, Values]:
+    return {metrics.EPS: {(): eps_m}, metrics.MIN_SAMPLES: {(): min_samples}}
+
+
+def _outcome(
+    counts: ClusterCounts, quality: Quality | None, performance: Performance, score: Metric
+) -> dict[MetricDefinition, Values]:
+    undefined = Metric(value=None)
+    return {
+        metrics.CLUSTERS: {(): counts.n_clusters},
+        **_defined(
+            {
+                metrics.NOISE_RATIO: counts.noise_ratio,
+                metrics.LARGEST_CLUSTER_RATIO: counts.largest_cluster_share,
+                metrics.SILHOUETTE: quality.silhouette if quality is not None else undefined,
+                metrics.OVERALL_SCORE: score,
+                metrics.PEAK_MEMORY: performance.peak_memory_bytes,
+            }
+        ),
+    }
+
+
+def _defined(candidates: Mapping[MetricDefinition, Metric]) -> dict[MetricDefinition, Values]:
+    return {name: {(): metric.value} for name, metric in candidates.items() if metric.value is not None}
+
+
+def _is_child() -> bool:
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    run = context.flow_run if context is not None else None
+    return run is not None and run.parent_task_run_id is not None
+
+
+def _warn(message: str) -> None:
+    from prefect.exceptions import MissingContextError
+    from prefect.logging import get_logger, get_run_logger
+
+    try:
+        get_run_logger().warning(message)
+    except MissingContextError:
+        get_logger(__name__).warning(message)

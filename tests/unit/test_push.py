@@ -1,0 +1,190 @@
+"""What a run pushes: groups by flow and adapter, defined values alone, and no failure of a push fails a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from flows import metrics
+from flows.model import DROP_REASONS, Metric
+from flows.push import groups, push_last_run
+from flows.result import ExperimentResult
+from flows.sweep_result import AggregateResult, ComparisonResult
+from tests.unit.builders import (
+    a_cell,
+    a_comparison_record,
+    a_failed_cell,
+    a_sweep_record,
+    an_aggregate_record,
+    an_experiment_record,
+)
+from tests.unit.gateway import Gateway, a_gateway, samples
+
+PUSHGATEWAY = shutil.which("pushgateway") or shutil.which("prometheus-pushgateway") or shutil.which(
+    "pushgateway", path=str(Path("~/.cache/taxi-cluster/bin").expanduser())
+)  # fmt: skip
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    with a_gateway() as stub:
+        monkeypatch.setenv("PUSHGATEWAY_URL", stub.url)
+        yield stub
+
+
+def test_an_experiment_pushes_one_group(gateway: Gateway) -> None:
+    record = an_experiment_record()
+    push_last_run(ExperimentResult(record=record, location="here"))
+    ((path, pushed),) = gateway.groups.items()
+    assert path == "/metrics/job/taxi_flows/adapter/sklearn/flow/evaluation_pipeline"
+    assert record.quality is not None
+    for metric, value in (
+        (metrics.POINTS, record.points.used),
+        (metrics.CLUSTERS, record.clustering.n_clusters),
+        (metrics.NOISE_RATIO, record.clustering.noise_ratio.value),
+        (metrics.LARGEST_CLUSTER_RATIO, record.clustering.largest_cluster_share.value),
+        (metrics.SILHOUETTE, record.quality.silhouette.value),
+        (metrics.OVERALL_SCORE, record.overall_score.value),
+        (metrics.PEAK_MEMORY, record.performance.peak_memory_bytes.value),
+        (metrics.EPS, 500.0),
+        (metrics.LAST_SUCCESS, record.created.timestamp()),
+    ):
+        assert pushed[metric.name, ()] == pytest.approx(value)
+    assert {key[1] for key in pushed if key[0] == metrics.STEP_DURATION.name} == {
+        (("step", step),) for step in record.timings
+    }
+    for reason in DROP_REASONS:
+        assert pushed[metrics.DROPPED_POINTS.name, (("reason", reason),)] == record.points.dropped.get(reason, 0)
+
+
+def test_what_is_not_defined_is_absent() -> None:
+    record = an_experiment_record(score=Metric(value=None, reason="one cluster")).model_copy(update={"quality": None})
+    (group,) = groups(record)
+    assert {metrics.OVERALL_SCORE, metrics.SILHOUETTE} & set(group.values) == set()
+    assert ("evaluate",) not in group.values[metrics.STEP_DURATION]
+
+
+def test_a_sweep_pushes_its_best(gateway: Gateway) -> None:
+    record = a_sweep_record()
+    (group,) = groups(record)
+    assert record.best is not None
+    cell = record.cells[record.best]
+    assert group.values[metrics.OVERALL_SCORE] == {(): cell.overall_score.value}
+    assert group.values[metrics.EPS] == {(): cell.eps * 1000}
+    assert group.values[metrics.MIN_SAMPLES] == {(): cell.min_samples}
+    assert (group.flow, group.adapter) == ("parameter_sweep_flow", "sklearn")
+    (none,) = groups(a_sweep_record([a_cell(0.1, 5, score=None)]))
+    assert metrics.CLUSTERS not in none.values
+    assert metrics.LAST_SUCCESS in none.values
+
+
+def test_a_comparison_pushes_a_group_for_each_adapter(gateway: Gateway) -> None:
+    record = a_comparison_record()
+    push_last_run(ComparisonResult(record=record, location="here"))
+    assert [path.split("/")[5] for path in gateway.groups] == ["sklearn", "sklearn_parallel", "grid"]
+    first, second, _ = groups(record)
+    assert metrics.SPEED_UP not in first.values
+    assert second.values[metrics.SPEED_UP] == {(): 3.91}
+    for group in (first, second):
+        fits = [
+            cell.performance.runtime_seconds
+            for cell in record.cells
+            if cell.adapter == group.adapter and cell.performance
+        ]
+        assert group.values[metrics.STEP_DURATION]["cluster",] == pytest.approx(sum(fits))
+
+
+def test_an_adapter_without_a_result_pushes_nothing() -> None:
+    record = a_comparison_record()
+    cells = [
+        cell if cell.adapter == "sklearn" else a_failed_cell(cell.eps, cell.min_samples, "killed", cell.adapter)
+        for cell in record.cells
+    ]
+    assert [group.adapter for group in groups(record.model_copy(update={"cells": tuple(cells)}))] == ["sklearn"]
+
+
+def test_an_aggregate_pushes_nothing(gateway: Gateway) -> None:
+    push_last_run(AggregateResult(record=an_aggregate_record(), location="here"))
+    assert gateway.groups == {}
+
+
+def test_without_an_address_nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "push", lambda *_: pytest.fail("pushed"))
+    push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+
+
+def test_a_push_that_fails_warns_with_the_cause(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = ExperimentResult(record=an_experiment_record(), location="here")
+    gateway.status = 400
+    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
+    for url, cause in (
+        (gateway.url, "HTTP Error 400"),
+        ("http://127.0.0.1:9", "Connection refused"),
+        ("http://[bad", "Invalid IPv6"),
+    ):
+        monkeypatch.setenv("PUSHGATEWAY_URL", url)
+        caplog.clear()
+        push_last_run(result)
+        (warning,) = [one for one in caplog.records if one.levelname == "WARNING"]
+        assert cause in warning.getMessage()
+        assert url in warning.getMessage()
+
+
+def test_a_gateway_that_is_silent_does_not_hold_the_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(metrics, "PUSH_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PUSHGATEWAY_URL", f"127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+    assert time.monotonic() - started < 5
+    assert "timed out" in caplog.text
+
+
+@pytest.mark.skipif(PUSHGATEWAY is None, reason="no Pushgateway: put pushgateway on PATH")
+def test_a_real_pushgateway_takes_all_and_replaces_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    running = subprocess.Popen(
+        [str(PUSHGATEWAY), f"--web.listen-address={address}"], stderr=subprocess.DEVNULL, env={**os.environ}
+    )
+    try:
+        monkeypatch.setenv("PUSHGATEWAY_URL", address)
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not _answers(address):
+            time.sleep(0.05)
+        comparison = ComparisonResult(record=a_comparison_record(), location="here")
+        push_last_run(comparison)
+        push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+        pushed = samples(httpx.get(f"http://{address}/metrics").text)
+        assert (metrics.CLUSTERS.name, (("adapter", "grid"), ("flow", comparison.record.flow))) in pushed
+        of_run = (("adapter", "sklearn"), ("flow", "evaluation_pipeline"))
+        assert (metrics.SILHOUETTE.name, of_run) in pushed
+        undefined = an_experiment_record().model_copy(update={"quality": None})
+        push_last_run(ExperimentResult(record=undefined, location="here"))
+        again = samples(httpx.get(f"http://{address}/metrics").text)
+        assert (metrics.SILHOUETTE.name, of_run) not in again
+        assert (metrics.CLUSTERS.name, of_run) in again
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(f"http://{address}/-/ready").is_success
+    except httpx.TransportError:
+        return False
