@@ -1,0 +1,148 @@
+"""Compare what is declared with what the server holds, and bring the server there.
+
+Every action is idempotent. What is written down as ours before the first change stays so until it is deleted, so that a
+run that stops half-way leaves nothing that a later one doesn't know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from flows.errors import PlatformError
+from flows.operator.inventory import Inventory, InventoryStore
+from flows.operator.state import Kind, State, WorkPoolState
+
+_SECRET = re.compile(r"(^|\.)env(\.|$)|passw|secret_key|auth|token", re.IGNORECASE)
+"""Fields whose values are never printed: someone may have put a password there by hand."""
+
+
+class PlatformApi(Protocol):
+    """The server, as far as this package needs it. Every call raises PrefectApiError where the server refuses."""
+
+    def read(self, kind: Kind, name: str) -> State | None:
+        """What the server holds under the name."""
+
+    def write(self, state: State) -> None:
+        """Create it, or replace what the server holds under its name."""
+
+    def delete(self, kind: Kind, name: str) -> None:
+        """Delete it; nothing happens where it is gone already."""
+
+
+class Action(StrEnum):
+    """What is to be done with one object."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    UNCHANGED = "unchanged"
+
+
+class FieldChange(BaseModel):
+    """A field that the server holds otherwise than declared; the values are None where they are not to be printed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    held: str | None
+    declared: str | None
+
+
+class Change(BaseModel):
+    """What one object needs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    name: str
+    action: Action
+    fields: tuple[FieldChange, ...] = ()
+
+
+def plan(declared: Sequence[State], owned: Inventory, api: PlatformApi) -> tuple[Change, ...]:
+    """What has to be done, in order: first what is declared, then what is ours and no longer declared.
+
+    Changes nothing.
+
+    Raises:
+        PlatformError: a work pool of another type has a declared name.
+        PrefectApiError: the server refuses.
+    """
+    names = {(state.kind, state.name) for state in declared}
+    surplus = [(kind, name) for kind, name in reversed(owned.entries) if (kind, name) not in names]
+    return (
+        *(_compare(state, api.read(state.kind, state.name)) for state in declared),
+        *(Change(kind=k, name=n, action=Action.DELETE) for k, n in surplus if api.read(k, n) is not None),
+    )
+
+
+def apply(
+    declared: Sequence[State],
+    changes: Sequence[Change],
+    owned: Inventory,
+    api: PlatformApi,
+    inventory: InventoryStore,
+    done: Callable[[Change], None],
+) -> None:
+    """Do what `plan` found.
+
+    Args:
+        declared: what `plan` got.
+        changes: what `plan` gave.
+        owned: what `plan` got.
+        api: the server.
+        inventory: where what is ours is written down.
+        done: called after each change.
+
+    Raises:
+        PrefectApiError: the server refuses; changes up to there are made.
+        ClusterError: the inventory can't be written.
+    """
+    states = {(state.kind, state.name): state for state in declared}
+    inventory.write(owned.with_entries(states), before=owned)
+    for change in changes:
+        if change.action is Action.DELETE:
+            api.delete(change.kind, change.name)
+        elif change.action is not Action.UNCHANGED:
+            api.write(states[change.kind, change.name])
+        done(change)
+    inventory.write(Inventory.of(states), before=owned.with_entries(states))
+
+
+def _compare(declared: State, held: State | None) -> Change:
+    kind, name = declared.kind, declared.name
+    if held is None:
+        return Change(kind=kind, name=name, action=Action.CREATE)
+    _check_type(declared, held)
+    fields = tuple(_differences("", held.model_dump(mode="json"), declared.model_dump(mode="json")))
+    return Change(kind=kind, name=name, action=Action.UPDATE if fields else Action.UNCHANGED, fields=fields)
+
+
+def _check_type(declared: State, held: State) -> None:
+    if isinstance(declared, WorkPoolState) and isinstance(held, WorkPoolState) and declared.type != held.type:
+        raise PlatformError(
+            f"work pool {declared.name} is there with the type {held.type}, declared is {declared.type}; Prefect can't "
+            f"change that. Delete it (`prefect work-pool delete {declared.name}`) or use another server. "
+            "Nothing was changed."
+        )
+
+
+def _differences(path: str, held: JsonValue, declared: JsonValue) -> Iterator[FieldChange]:
+    if isinstance(held, dict) and isinstance(declared, dict):
+        for key in dict.fromkeys([*declared, *held]):
+            yield from _differences(f"{path}.{key}" if path else key, held.get(key), declared.get(key))
+    elif held != declared:
+        hidden = _SECRET.search(path) is not None
+        yield FieldChange(
+            field=path, held=None if hidden else _brief(held), declared=None if hidden else _brief(declared)
+        )
+
+
+def _brief(value: JsonValue) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
