@@ -14,6 +14,7 @@ from flows.cli.common import TaxiGroup
 from flows.cli.data import data
 from flows.cli.doctor import doctor
 from flows.cli.options import source_argument
+from flows.cli.platform import platform
 from flows.cli.records import records
 from flows.cli.report import report
 from flows.cli.run import experiment_command
@@ -48,3 +49,4 @@ main.add_command(records)
 main.add_command(report)
 main.add_command(data)
 main.add_command(doctor)
+main.add_command(platform)

@@ -10,10 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
 from flows.errors import SettingsError
-from flows.operator.values import Images
-
-IMAGE_VARIABLES = {name: f"TAXI_IMAGE_{name.upper()}" for name in Images.model_fields}
-"""Environment variable of each image reference; prefect.yaml writes `{{ images.<name> }}`."""
+from flows.operator.release import IMAGE_VARIABLES
 
 INSTRUCTION = 'eval "$(taxi-flows platform env)"'
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ScriptError
-from prefect.flows import load_flow_from_entrypoint
+from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -104,7 +104,7 @@ def _check(deployment: _Deployment, variables: Mapping[str, frozenset[str]], fil
 
 def _state(declared: _Deployment, file: Path) -> DeploymentState:
     try:
-        flow = load_flow_from_entrypoint(declared.entrypoint)
+        flow: Flow[..., object] = load_flow_from_entrypoint(declared.entrypoint)
     except (ScriptError, ImportError, AttributeError) as error:
         raise DeclarationError(f"{file}: can't import {declared.entrypoint}: {error}. Nothing was changed.") from error
     limit = declared.concurrency_limit

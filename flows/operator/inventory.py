@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from pydantic import BaseModel, ConfigDict
 
 from flows.atomic import replacing
+from flows.operator.kube import Cluster
 from flows.operator.state import Kind
 from flows.operator.values import checked, parse_yaml
 
@@ -76,3 +77,31 @@ class FileInventory:
         if inventory != before:
             with replacing(self._path) as file:
                 file.write(inventory.to_text().encode())
+
+
+class ConfigMapInventory:
+    """An inventory in a ConfigMap of the cluster."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+
+    def read(self) -> Inventory:
+        """What the ConfigMap holds.
+
+        Raises:
+            ClusterError: it can't be read.
+        """
+        data = self._cluster.config_map_if_there(self._namespace, CONFIG_MAP)
+        if data is None or KEY not in data:
+            return Inventory()
+        return Inventory.from_text(data[KEY], f"ConfigMap {CONFIG_MAP}")
+
+    def write(self, inventory: Inventory, before: Inventory) -> None:
+        """Create the ConfigMap, or replace what it holds.
+
+        Raises:
+            ClusterError: it can't be written.
+        """
+        if inventory != before:
+            self._cluster.write_config_map(self._namespace, CONFIG_MAP, {KEY: inventory.to_text()})

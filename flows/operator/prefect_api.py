@@ -144,7 +144,7 @@ class PrefectApi:
         options = state.collision_strategy and ConcurrencyOptions.model_validate(
             {"collision_strategy": state.collision_strategy}
         )
-        # Prefect's POST replaces the whole deployment, schedules included; its PATCH would keep schedules that are gone.
+        # POST replaces the whole deployment, its schedules included; PATCH would keep schedules that are gone.
         self._client.create_deployment(
             flow_id=self._client.create_flow_from_name(flow),
             name=name,
@@ -176,13 +176,13 @@ class PrefectApi:
 
     def _write_automation(self, state: AutomationState) -> None:
         core = AutomationCore.model_validate({"name": state.name, **state.definition})
-        first, *others = self._automations(state.name) or [None]
-        if first is None:
-            self._client.create_automation(core)
+        held = self._automations(state.name)
+        if held:
+            self._client.update_automation(held[0].id, core)
         else:
-            self._client.update_automation(first.id, core)
-        for automation in others:
-            self._client.delete_automation(automation.id)
+            self._client.create_automation(core)
+        for double in held[1:]:
+            self._client.delete_automation(double.id)
 
 
 def _deployment_state(name: str, held: DeploymentResponse) -> DeploymentState:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from flows.errors import DeclarationError
@@ -81,16 +81,17 @@ def parse_values(text: str, source: str) -> PlatformValues:
     return checked(PlatformValues, parse_yaml(text, source), source)
 
 
-def parse_yaml(text: str, source: str) -> object:
+def parse_yaml(text: str, source: str) -> JsonValue:
     """Plain data of a YAML or JSON text.
 
     Raises:
         DeclarationError: the text is not YAML; the message names source, line and column.
     """
     try:
-        return yaml.safe_load(text)
+        data: JsonValue = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise DeclarationError(f"{source}: not YAML: {' '.join(str(error).split())}. Nothing was changed.") from error
+    return data
 
 
 def read_text(path: Path) -> str:
@@ -116,7 +117,10 @@ def checked(model: type[Model], data: object, source: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {_reason(fault['type'], fault['msg'])}" for fault in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {_reason(fault['type'], fault['msg'])}"
+            for fault in error.errors()
+        )
         raise DeclarationError(f"{source}: {faults}. Nothing was changed.") from error
 
 

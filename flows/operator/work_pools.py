@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +14,7 @@ from flows.operator.state import JsonObject, WorkPoolState
 from flows.operator.values import PlatformValues, WorkPoolSize, checked, parse_yaml, read_text
 
 _DEFAULT_IMAGE = {"coordinator": "aggregate"}
-"""Image of a run whose deployment names none, where that isn't `evaluation`: the one that can run all flows of its pool."""
+"""Image of a run whose deployment names none, if not `evaluation`: the one that can run all flows of the pool."""
 
 
 class _Required(BaseModel):
@@ -102,22 +101,23 @@ def _listed(names: set[str]) -> str:
 
 
 def _work_pool(file: Path, values: PlatformValues) -> WorkPoolState:
-    data = parse_yaml(read_text(file), str(file))
-    template = checked(_Template, data, str(file))
-    assert isinstance(data, dict)  # noqa: S101  # a _Template
-    _check_placeholders(data, set(template.variables.properties), file)
+    template = checked(_Template, parse_yaml(read_text(file), str(file)), str(file))
+    _check_placeholders(template, file)
     size = values.work_pools[file.stem]
+    sized = _with_defaults(template, _defaults(file.stem, size, values), file)
     return WorkPoolState(
         name=file.stem,
         type="kubernetes",
         description=template.variables.description,
-        base_job_template=_with_defaults(data, _defaults(file.stem, size, values), file),
+        base_job_template=sized.model_dump(mode="json", by_alias=True),
         concurrency_limit=size.concurrency_limit,
     )
 
 
-def _check_placeholders(data: JsonObject, declared: set[str], file: Path) -> None:
-    used = {placeholder.name for text in _texts(data["job_configuration"]) for placeholder in find_placeholders(text)}
+def _check_placeholders(template: _Template, file: Path) -> None:
+    texts = _texts(template.job_configuration.model_dump(mode="json"))
+    used = {placeholder.name for text in texts for placeholder in find_placeholders(text)}
+    declared = set(template.variables.properties)
     if unknown := used - declared:
         raise DeclarationError(
             f"{file}: uses {_listed(unknown)}, which is no variable of the template. Declare it under "
@@ -156,16 +156,16 @@ def _defaults(pool: str, size: WorkPoolSize, values: PlatformValues) -> JsonObje
     }
 
 
-def _with_defaults(data: JsonObject, defaults: JsonObject, file: Path) -> JsonObject:
-    sized = copy.deepcopy(data)
-    properties = sized["variables"]["properties"]  # type: ignore[index, call-overload]  # checked as _Template
+def _with_defaults(template: _Template, defaults: JsonObject, file: Path) -> _Template:
+    properties = dict(template.variables.properties)
+    if missing := set(defaults) - set(properties):
+        raise DeclarationError(
+            f"{file}: has no variable {_listed(missing)}, which the release's values set. Add it under "
+            "variables.properties. Nothing was changed."
+        )
     for name, default in defaults.items():
-        if name not in properties:
-            raise DeclarationError(
-                f"{file}: has no variable {name}, which the release's values set. Add it under variables.properties. "
-                "Nothing was changed."
-            )
-        variable = properties[name]
-        held = variable["default"]
-        variable["default"] = {**held, **default} if isinstance(default, dict) else default
-    return sized
+        held = properties[name].default
+        merged = {**held, **default} if isinstance(held, dict) and isinstance(default, dict) else default
+        properties[name] = properties[name].model_copy(update={"default": merged})
+    variables = template.variables.model_copy(update={"properties": properties})
+    return template.model_copy(update={"variables": variables})
