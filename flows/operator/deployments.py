@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import ScriptError
+from prefect.exceptions import MissingFlowError, ScriptError
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values
@@ -104,8 +104,8 @@ def _check(deployment: _Deployment, variables: Mapping[str, frozenset[str]], fil
 
 def _state(declared: _Deployment, file: Path) -> DeploymentState:
     try:
-        flow: Flow[..., object] = load_flow_from_entrypoint(declared.entrypoint)
-    except (ScriptError, ImportError, AttributeError) as error:
+        flow: Flow[..., object] = load_flow_from_entrypoint(declared.entrypoint, use_placeholder_flow=False)
+    except (MissingFlowError, ScriptError, ImportError) as error:
         raise DeclarationError(f"{file}: can't import {declared.entrypoint}: {error}. Nothing was changed.") from error
     limit = declared.concurrency_limit
     return DeploymentState(

@@ -21,6 +21,10 @@ _SECRET = re.compile(r"(^|\.)env(\.|$)|passw|secret_key|auth|token", re.IGNORECA
 """Fields whose values are never printed: someone may have put a password there by hand."""
 
 
+_LONGEST = 80
+"""Characters of a printed value."""
+
+
 class PlatformApi(Protocol):
     """The server, as far as this package needs it. Every call raises PrefectApiError where the server refuses."""
 
@@ -133,16 +137,38 @@ def _check_type(declared: State, held: State) -> None:
 
 
 def _differences(path: str, held: JsonValue, declared: JsonValue) -> Iterator[FieldChange]:
-    if isinstance(held, dict) and isinstance(declared, dict):
-        for key in dict.fromkeys([*declared, *held]):
-            yield from _differences(f"{path}.{key}" if path else key, held.get(key), declared.get(key))
-    elif held != declared:
-        hidden = _SECRET.search(path) is not None
-        yield FieldChange(
-            field=path, held=None if hidden else _brief(held), declared=None if hidden else _brief(declared)
-        )
+    if held == declared:
+        return
+    inner = [
+        change
+        for key, held_value, declared_value in _children(held, declared)
+        for change in _differences(f"{path}.{key}" if path else key, held_value, declared_value)
+    ]
+    yield from inner or [_field_change(path, held, declared)]  # none inside: one has a null that the other lacks
+
+
+def _field_change(path: str, held: JsonValue, declared: JsonValue) -> FieldChange:
+    if _SECRET.search(path):
+        return FieldChange(field=path, held=None, declared=None)
+    return FieldChange(field=path, held=_brief(held), declared=_brief(declared))
+
+
+def _children(held: JsonValue, declared: JsonValue) -> list[tuple[str, JsonValue, JsonValue]]:
+    """What lies in both values, by key or index; empty where they are to be compared as a whole."""
+    if isinstance(held, list) and isinstance(declared, list) and len(held) == len(declared):
+        return [(str(index), *pair) for index, pair in enumerate(zip(held, declared, strict=True))]
+    before = {} if held is None else held
+    after = {} if declared is None else declared
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [(key, before.get(key), after.get(key)) for key in dict.fromkeys([*after, *before])]
+    return []
 
 
 def _brief(value: JsonValue) -> str:
+    """A short text; what lies deep in a value stays out of it, since it may be secret."""
+    if isinstance(value, dict):
+        return "{...}" if value else "{}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return f"[{len(value)} items]"
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -106,6 +106,11 @@ def test_deep_differences_are_named_by_their_path() -> None:
     }
 
 
+def test_a_null_differs_from_nothing() -> None:
+    (change,) = plan([work_pool(a={})], Inventory(), Server(work_pool(a={"image": None})))
+    assert [(one.field, one.held, one.declared) for one in change.fields] == [("base_job_template.a", "{...}", "{}")]
+
+
 @pytest.mark.parametrize(
     "template",
     [
