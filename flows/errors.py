@@ -14,7 +14,11 @@ TaxiFlowsError              exit code 1: the work failed
 ├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
 ├── StoreError              the object store refused or lost something
 ├── PrefectServerError      the embedded Prefect server did not start
-└── ExporterError           the exporter can't start: its port, its folder or what lies there
+├── ExporterError           the exporter can't start: its port, its folder or what lies there
+├── DeclarationError        exit code 2: what a file declares for the cluster is wrong; nothing was touched
+└── PlatformError           the platform can't be brought to what is declared, or can't be entered
+    ├── PrefectApiError         Prefect's API does not answer, or refuses
+    └── ClusterError            Kubernetes does not answer or refuses, or an object is not there
 
 A message says what failed, the value that was found, and what to do about it.
 """
@@ -86,3 +90,21 @@ class PrefectServerError(TaxiFlowsError):
 
 class ExporterError(TaxiFlowsError):
     """The exporter can't start: its port is taken, or its folder of counts can't be used."""
+
+
+class DeclarationError(TaxiFlowsError, ValueError):
+    """What a file declares for the cluster is wrong; raised before anything is changed."""
+
+    exit_code = 2
+
+
+class PlatformError(TaxiFlowsError):
+    """The platform can't be brought to what is declared, or can't be entered."""
+
+
+class PrefectApiError(PlatformError):
+    """Prefect's API does not answer, or refuses."""
+
+
+class ClusterError(PlatformError):
+    """Kubernetes does not answer or refuses, or an object is not there."""

@@ -84,10 +84,16 @@ class Settings(BaseSettings):
     memory_limit_bytes: int | None = Field(None, ge=1, description="Memory limit in bytes; the pod's memory limit.")
     image: str | None = Field(None, description="Reference of the container image; recorded.")
     exporter: ExporterSettings = Field(default_factory=ExporterSettings)
+    platform_file: Path | None = Field(
+        None, description="What `platform apply` reads the release's values from; unset: the ConfigMap of the cluster."
+    )
+    inventory_file: Path | None = Field(
+        None, description="Where `platform apply` keeps what is its own; unset: a ConfigMap of the cluster."
+    )
     minio: MinioSettings = Field(default_factory=MinioSettings)
     outside: OutsideSettings = Field(default_factory=OutsideSettings)
 
-    @field_validator("store_dir", "zone_table")
+    @field_validator("store_dir", "zone_table", "platform_file", "inventory_file")
     @classmethod
     def _home(cls, path: Path | None) -> Path | None:
         return path.expanduser() if path is not None else None

@@ -15,6 +15,7 @@ from flows.cli.data import data
 from flows.cli.doctor import doctor
 from flows.cli.exporter import exporter
 from flows.cli.options import source_argument
+from flows.cli.platform import platform
 from flows.cli.records import records
 from flows.cli.report import report
 from flows.cli.run import experiment_command
@@ -50,3 +51,4 @@ main.add_command(report)
 main.add_command(data)
 main.add_command(doctor)
 main.add_command(exporter)
+main.add_command(platform)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,12 @@ from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
-from prefect.settings import PREFECT_API_URL
 from prefect.workers.process import ProcessWorker
 
 from flows.experiment_pipeline import experiment_pipeline
 from flows.scheduled_flows import daily_adapter_comparison_flow
 from tests.conftest import REPOSITORY
+from tests.flows.deploying import deploy, empty
 
 POOLS = ("sequential", "parallel", "coordinator")
 DECLARED = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
@@ -38,32 +35,18 @@ def client() -> Iterator[SyncPrefectClient]:
     """Of the session's server, with the three pools as process pools."""
     template = ProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client:
+        empty(client)
         for pool in POOLS:
             client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=template))
         yield client
-
-
-def deploy(home: Path, *arguments: str) -> None:
-    """`prefect deploy` with nobody there to answer a question."""
-    api = PREFECT_API_URL.value()
-    assert api is not None
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, "PREFECT_API_URL": api, "PREFECT_HOME": str(home), "DO_NOT_TRACK": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+        empty(client)
 
 
 @pytest.fixture(scope="module")
 def deployed(client: SyncPrefectClient, tmp_path_factory: pytest.TempPathFactory) -> dict[str, DeploymentResponse]:
     """What the server holds after `prefect deploy --all`, by `<flow>/<deployment>`."""
-    deploy(tmp_path_factory.mktemp("prefect"), "--all")
+    done = deploy(tmp_path_factory.mktemp("prefect"), "--all")
+    assert done.returncode == 0, done.stdout + done.stderr
     flows = {flow.id: flow.name for flow in client.read_flows()}
     return {f"{flows[one.flow_id]}/{one.name}": one for one in client.read_deployments()}
 
@@ -97,7 +80,7 @@ def test_the_server_holds_what_the_file_says(declared: dict[str, Any], deployed:
     assert held.entrypoint == declared["entrypoint"]
     assert held.parameters == declared["parameters"]
     assert held.work_pool_name == declared["work_pool"]["name"]
-    assert held.job_variables == declared["work_pool"]["job_variables"]
+    assert held.job_variables == {"image": None}, "process pools need no image"
     assert (held.tags, held.description) == (declared["tags"], declared["description"])
     assert [as_declared(schedule) for schedule in held.schedules] == [
         (one["cron"], one["timezone"], one["active"], one["slug"]) for one in declared["schedules"]
@@ -135,11 +118,12 @@ def test_the_guides_schedules_and_pools(deployed: dict[str, DeploymentResponse])
 
 @pytest.mark.usefixtures("deployed")  # first, so that it lists no deployment of ours
 def test_the_guides_deploy_command(client: SyncPrefectClient, tmp_path: Path) -> None:
-    deploy(
+    done = deploy(
         tmp_path,
         *("flows/experiment_pipeline.py:experiment_pipeline", "--name", "daily-experiments"),
         *("--cron", "0 2 * * *", "--pool", "sequential"),
     )
+    assert done.returncode == 0, done.stdout + done.stderr
     held = client.read_deployment_by_name("experiment_pipeline/daily-experiments")
     assert held.work_pool_name == "sequential"
     assert [as_declared(schedule)[0] for schedule in held.schedules] == ["0 2 * * *"]

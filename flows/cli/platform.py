@@ -1,0 +1,124 @@
+"""`platform apply|env|password|forward`: bring the cluster to what is declared, and get in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from flows.cli.common import TaxiGroup, echo
+from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
+
+if TYPE_CHECKING:
+    from flows.operator.reconcile import Change
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+_COLOURS = {"create": "green", "update": "yellow", "delete": "red", "unchanged": None}
+
+
+@click.group(cls=TaxiGroup)
+def platform() -> None:
+    """The stack on Kubernetes: bring it to what is declared, and get in."""
+
+
+def _context_option(command: Command) -> Command:
+    return click.option("--context", metavar="NAME", help="Kube context; by default the current one.")(command)
+
+
+def _flows_namespace_option(command: Command) -> Command:
+    return click.option(
+        "--flows-namespace", default=FLOWS_NAMESPACE, show_default=True, help="Namespace of the release of flows."
+    )(command)
+
+
+def _platform_namespace_option(command: Command) -> Command:
+    return click.option(
+        "--platform-namespace", default=PLATFORM_NAMESPACE, show_default=True, help="Namespace of the stack."
+    )(command)
+
+
+@platform.command()
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option(
+    "--wait-seconds", default=120.0, show_default=True, type=click.FloatRange(min=0), help="Wait for Prefect's API."
+)
+@click.option(
+    "--declarations",
+    default=".",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder of prefect.yaml and k8s/; by default the current one.",
+)
+@_context_option
+@_flows_namespace_option
+def apply(dry_run: bool, wait_seconds: float, declarations: Path, context: str | None, flows_namespace: str) -> None:
+    """Bring work pools, limits, deployments and automations of Prefect to what the files declare.
+
+    Needs PREFECT_API_URL and PREFECT_API_AUTH_STRING. What earlier runs made and is no longer declared is deleted;
+    nothing else is touched.
+    """
+    from flows.operator.platform import Platform, reconcile
+    from flows.settings import load_settings
+
+    where = Platform(declarations, load_settings(), context, flows_namespace)
+    changes = reconcile(where, wait_seconds, lambda text: click.echo(text, err=True), _print_change, dry_run=dry_run)
+    counts = Counter(change.action.value for change in changes)
+    click.echo(", ".join(f"{action}: {counts[action]}" for action in _COLOURS))
+    if dry_run:
+        click.echo("Dry run: nothing was changed.")
+
+
+def _print_change(change: Change) -> None:
+    for line in _change_lines(change):
+        echo(line)
+
+
+def _change_lines(change: Change) -> Iterator[str]:
+    action = click.style(f"{change.action.value:<10}", fg=_COLOURS[change.action.value])
+    yield f"{action}{change.kind.value:<18}{change.name}"
+    for field in change.fields:
+        values = "" if field.declared is None else f": {field.held} -> {field.declared}"
+        yield f"            {field.field}{values}"
+
+
+@platform.command()
+@_context_option
+@_platform_namespace_option
+@_flows_namespace_option
+def env(context: str | None, platform_namespace: str, flows_namespace: str) -> None:
+    """Print what lets this machine use the stack, for eval "$(taxi-flows platform env)".
+
+    The addresses are those of the port-forwards (`taxi-flows platform forward`). The output holds passwords.
+    """
+    from flows.operator.access import environment, exports
+    from flows.operator.kube import connect
+
+    click.echo(exports(environment(connect(context), platform_namespace, flows_namespace)))
+
+
+@platform.command()
+@click.argument("service", type=click.Choice(["grafana", "prefect", "minio"]))
+@_context_option
+@_platform_namespace_option
+def password(service: str, context: str | None, platform_namespace: str) -> None:
+    """Print the password of a service on stdout, and whose it is on stderr."""
+    from flows.operator.access import password as read_password
+    from flows.operator.kube import connect
+
+    user, secret = read_password(connect(context), service, platform_namespace)
+    click.echo(f"user: {user}" if user else "Prefect's page asks for all of it, user:password.", err=True)
+    click.echo(secret)
+
+
+@platform.command()
+@_context_option
+@_platform_namespace_option
+def forward(context: str | None, platform_namespace: str) -> None:
+    """Forward the ports of the stack to this machine until Ctrl-C."""
+    from flows.operator.forward import forward as forward_ports
+
+    forward_ports(context, platform_namespace, click.echo)

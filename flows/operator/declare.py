@@ -1,0 +1,75 @@
+"""All that the repository declares for Prefect, as states that can be compared with what the server holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect.events.schemas.automations import AutomationCore
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.errors import DeclarationError
+from flows.operator.deployments import load_deployments
+from flows.operator.state import MANAGED_TAG, AutomationState, ConcurrencyLimitState, State
+from flows.operator.values import PlatformValues, checked, parse_yaml, read_text
+from flows.operator.work_pools import load_work_pools
+
+
+class _Limit(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    limit: int = Field(ge=0)
+    active: bool = True
+    slot_decay_per_second: float = Field(0.0, ge=0)
+
+
+class _Limits(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    concurrency_limits: tuple[_Limit, ...]
+
+
+class _Automation(AutomationCore, extra="forbid"):
+    """Prefect's own, but a key that it doesn't know is an error."""
+
+
+def load_declared(folder: Path, values: PlatformValues) -> tuple[State, ...]:
+    """Everything declared, in the order in which it is to be applied.
+
+    Args:
+        folder: holds prefect.yaml, k8s/work-pools/, k8s/automations/ and k8s/concurrency-limits.yaml.
+        values: what the release decides: sizes, images, namespace.
+
+    Raises:
+        DeclarationError: a file is missing or wrong, or two of a kind have one name.
+    """
+    pools = load_work_pools(folder / "k8s" / "work-pools", values)
+    declared = (
+        *pools,
+        *_limits(folder / "k8s" / "concurrency-limits.yaml"),
+        *load_deployments(folder / "prefect.yaml", values.images, pools),
+        *(_automation(file) for file in sorted((folder / "k8s" / "automations").glob("*.yaml"))),
+    )
+    names = [(state.kind, state.name) for state in declared]
+    for kind, name in names:
+        if names.count((kind, name)) > 1:
+            raise DeclarationError(f"{folder}: {kind} {name} is declared twice. Nothing was changed.")
+    return declared
+
+
+def _limits(file: Path) -> tuple[ConcurrencyLimitState, ...]:
+    declared = checked(_Limits, parse_yaml(read_text(file), str(file)), str(file))
+    return tuple(ConcurrencyLimitState(**limit.model_dump()) for limit in declared.concurrency_limits)
+
+
+def _automation(file: Path) -> AutomationState:
+    automation = checked(_Automation, parse_yaml(read_text(file), str(file)), str(file))
+    if MANAGED_TAG not in automation.tags:
+        raise DeclarationError(f"{file}: add the tag {MANAGED_TAG}. Nothing was changed.")
+    return automation_state(automation)
+
+
+def automation_state(automation: AutomationCore) -> AutomationState:
+    """The automation without the id that the server gives it."""
+    core = AutomationCore(**{name: getattr(automation, name) for name in AutomationCore.model_fields})
+    return AutomationState(name=core.name, definition=core.model_dump(mode="json", exclude={"name", "owner_resource"}))

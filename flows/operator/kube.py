@@ -1,0 +1,135 @@
+"""The few objects of the cluster that this package reads and writes."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from flows.errors import ClusterError
+
+if TYPE_CHECKING:
+    from kubernetes.client import CoreV1Api, V1ConfigMap
+
+_TIMEOUT_SECONDS = 20
+_NOT_FOUND = 404
+
+LABELS = {"app.kubernetes.io/part-of": "taxi-flows", "app.kubernetes.io/managed-by": "taxi-flows"}
+
+
+class Cluster:
+    """Secrets and ConfigMaps of one cluster."""
+
+    def __init__(self, core: CoreV1Api) -> None:
+        self._core = core
+
+    def secret(self, namespace: str, name: str) -> dict[str, str]:
+        """The keys of a Secret.
+
+        Raises:
+            ClusterError: it is not there, can't be read, or the cluster does not answer.
+        """
+        what = f"Secret {name} in the namespace {namespace}"
+        with _answers(what):
+            data = self._core.read_namespaced_secret(name, namespace, _request_timeout=_TIMEOUT_SECONDS).data or {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def config_map(self, namespace: str, name: str) -> dict[str, str]:
+        """The keys of a ConfigMap.
+
+        Raises:
+            ClusterError: it is not there, can't be read, or the cluster does not answer.
+        """
+        with _answers(_config_map(namespace, name)):
+            return self._read(namespace, name).data or {}
+
+    def config_map_if_there(self, namespace: str, name: str) -> dict[str, str] | None:
+        """The keys of a ConfigMap, None where there is none.
+
+        Raises:
+            ClusterError: it can't be read, or the cluster does not answer.
+        """
+        from kubernetes.client import ApiException
+
+        with _answers(_config_map(namespace, name)):
+            try:
+                return self._read(namespace, name).data or {}
+            except ApiException as error:
+                if error.status == _NOT_FOUND:
+                    return None
+                raise
+
+    def write_config_map(self, namespace: str, name: str, data: dict[str, str]) -> None:
+        """Create a ConfigMap, or replace these keys of it.
+
+        Raises:
+            ClusterError: it can't be written, or the cluster does not answer.
+        """
+        from kubernetes.client import V1ConfigMap, V1ObjectMeta
+
+        body = V1ConfigMap(metadata=V1ObjectMeta(name=name, labels=LABELS), data=data)
+        exists = self.config_map_if_there(namespace, name) is not None
+        with _answers(_config_map(namespace, name)):
+            if exists:
+                self._core.patch_namespaced_config_map(name, namespace, body, _request_timeout=_TIMEOUT_SECONDS)
+            else:
+                self._core.create_namespaced_config_map(namespace, body, _request_timeout=_TIMEOUT_SECONDS)
+
+    def _read(self, namespace: str, name: str) -> V1ConfigMap:
+        return self._core.read_namespaced_config_map(name, namespace, _request_timeout=_TIMEOUT_SECONDS)
+
+
+def connect(context: str | None = None) -> Cluster:
+    """The cluster that a pod runs in, or the one of a kube context.
+
+    Args:
+        context: name of a context of the kubeconfig; None: the pod's cluster, else the current context.
+
+    Raises:
+        ClusterError: there is none, or the package `kubernetes` is not installed.
+    """
+    try:
+        from kubernetes import client, config
+    except ModuleNotFoundError as error:
+        raise ClusterError(f"{error.name} is not installed. Run: pip install 'taxi-flows[operator]'") from error
+    configuration = client.Configuration()
+    configuration.retries = 1
+    try:
+        if context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            config.load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise ClusterError(
+            f"no kube context{f' {context}' if context else ''}: {str(error).rstrip('.')}. Make a cluster with "
+            "`make up`, or choose one: `kubectl config get-contexts`, then `kubectl config use-context NAME`."
+        ) from error
+    return Cluster(client.CoreV1Api(client.ApiClient(configuration)))
+
+
+def _config_map(namespace: str, name: str) -> str:
+    return f"ConfigMap {name} in the namespace {namespace}"
+
+
+@contextmanager
+def _answers(what: str) -> Iterator[None]:
+    from kubernetes.client import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ApiException as error:
+        if error.status == _NOT_FOUND:
+            raise ClusterError(
+                f"no {what}. Is the stack installed in this cluster (`kubectl config current-context`)? "
+                "`skaffold run` installs it."
+            ) from error
+        raise ClusterError(
+            f"Kubernetes refuses {what}: HTTP {error.status} {error.reason}. Ask for that right."
+        ) from error
+    except HTTPError as error:
+        raise ClusterError(
+            f"Kubernetes does not answer, asked for {what}: {error}. Is the cluster up, and the context the right one?"
+        ) from error

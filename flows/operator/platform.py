@@ -1,0 +1,90 @@
+"""One pass of the reconciliation: what `taxi-flows platform apply` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from flows.operator.declare import load_declared
+from flows.operator.inventory import ConfigMapInventory, FileInventory, InventoryStore
+from flows.operator.kube import Cluster, connect
+from flows.operator.names import FLOWS_NAMESPACE
+from flows.operator.prefect_api import prefect_api
+from flows.operator.reconcile import Change, apply, plan
+from flows.operator.release import release_values
+from flows.operator.values import PlatformValues, parse_values, read_text
+from flows.operator.wait import wait_for_prefect_api
+from flows.settings import Settings
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where declarations, values and inventory come from; the cluster is asked only where a file is not named."""
+
+    declarations: Path
+    settings: Settings
+    context: str | None = None
+    namespace: str = FLOWS_NAMESPACE
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The pod's cluster, or that of the kube context."""
+        return connect(self.context)
+
+    def values(self) -> PlatformValues:
+        """What the release decides.
+
+        Raises:
+            DeclarationError: the values are wrong.
+            ClusterError: the ConfigMap can't be read.
+        """
+        file = self.settings.platform_file
+        if file is not None:
+            return parse_values(read_text(file), str(file))
+        return release_values(self.cluster, self.namespace)
+
+    def inventory(self, values: PlatformValues) -> InventoryStore:
+        """Where what is ours is kept."""
+        file = self.settings.inventory_file
+        return FileInventory(file) if file is not None else ConfigMapInventory(self.cluster, values.namespace)
+
+
+def reconcile(
+    platform: Platform,
+    wait_seconds: float,
+    say: Callable[[str], None],
+    tell: Callable[[Change], None],
+    *,
+    dry_run: bool,
+) -> tuple[Change, ...]:
+    """Bring Prefect to what is declared, or only say what that would take.
+
+    Args:
+        platform: where everything is.
+        wait_seconds: how long to wait for Prefect's API.
+        say: told what is waited for.
+        tell: called with each change, once it is made.
+        dry_run: change nothing; `tell` is called all the same.
+
+    Returns:
+        What each object needed.
+
+    Raises:
+        DeclarationError: a file is wrong; nothing was changed.
+        PlatformError: Prefect or Kubernetes does not answer, or refuses.
+    """
+    values = platform.values()
+    declared = load_declared(platform.declarations, values)
+    inventory = platform.inventory(values)
+    owned = inventory.read()
+    wait_for_prefect_api(wait_seconds, say)
+    with prefect_api() as api:
+        changes = plan(declared, owned, api)
+        if dry_run:
+            for change in changes:
+                tell(change)
+        else:
+            apply(declared, changes, owned, api, inventory, tell)
+    return changes

@@ -1,0 +1,301 @@
+"""Base job templates: what a worker makes of them, by Prefect's own models."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+from uuid import UUID
+
+import kubernetes_validate
+import pytest
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_LOGGING_LEVEL,
+    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+    temporary_settings,
+)
+from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
+
+from flows.errors import DeclarationError
+from flows.operator.state import WorkPoolState
+from flows.operator.work_pools import load_work_pools
+from tests.conftest import REPOSITORY
+from tests.unit.declarations import values
+
+TEMPLATES = REPOSITORY / "k8s" / "work-pools"
+NAMES = ("coordinator", "parallel", "sequential")
+TMP = "/tmp"  # noqa: S108  # of the pod
+AUTH = "admin:a-secret-of-the-server"
+
+
+def template(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def pool(name: str) -> WorkPoolState:
+    (found,) = (one for one in load_work_pools(TEMPLATES, values()) if one.name == name)
+    return found
+
+
+def prepared(base_job_template: dict[str, Any], **job_variables: Any) -> KubernetesWorkerJobConfiguration:
+    """What a worker with leaky settings of its own makes of the template."""
+    leaky = {
+        PREFECT_API_URL: "http://prefect-server.taxi-platform.svc:4200/api",
+        PREFECT_API_AUTH_STRING: AUTH,
+        PREFECT_HOME: Path("/home/worker"),
+        PREFECT_LOGGING_LEVEL: "DEBUG",
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
+    }
+    client = create_autospec(PrefectClient, instance=True)  # the templates refer to nothing of the server
+    make = KubernetesWorkerJobConfiguration.from_template_and_values
+    configuration = asyncio.run(make(copy.deepcopy(base_job_template), job_variables, client=client))
+    assert isinstance(configuration, KubernetesWorkerJobConfiguration)
+    assert client.method_calls == []
+    with temporary_settings(leaky):
+        configuration.prepare_for_flow_run(FlowRun(id=UUID(int=1), flow_id=UUID(int=2), name="brave-taxi"))
+    return configuration
+
+
+def pod_of(configuration: KubernetesWorkerJobConfiguration) -> dict[str, Any]:
+    spec: dict[str, Any] = configuration.job_manifest["spec"]["template"]["spec"]
+    return spec
+
+
+def container_of(configuration: KubernetesWorkerJobConfiguration) -> dict[str, Any]:
+    (container,) = pod_of(configuration)["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+def environment_of(configuration: KubernetesWorkerJobConfiguration) -> dict[str, Any]:
+    entries = container_of(configuration)["env"]
+    names = [entry["name"] for entry in entries]
+    assert len(names) == len(set(names)), "no name twice"
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in entries}
+
+
+@pytest.mark.parametrize(
+    ("name", "resources", "deadline_seconds"),
+    [
+        ("sequential", ({"cpu": "1", "memory": "2Gi"}, {"cpu": "1", "memory": "2Gi"}), 7200),
+        ("parallel", ({"cpu": "4", "memory": "4Gi"}, {"cpu": "4", "memory": "4Gi"}), 7200),
+        ("coordinator", ({"cpu": "100m", "memory": "1Gi"}, {"cpu": "1", "memory": "1Gi"}), 21600),
+    ],
+)
+def test_the_file_alone_is_a_template_of_its_size(
+    name: str, resources: tuple[dict[str, str], dict[str, str]], deadline_seconds: int
+) -> None:
+    configuration = prepared(template(name), image="registry/experiment:1")
+    requests, limits = resources
+    assert container_of(configuration)["resources"] == {"requests": requests, "limits": limits}
+    assert configuration.job_manifest["spec"]["activeDeadlineSeconds"] == deadline_seconds
+    assert configuration.job_manifest["spec"]["ttlSecondsAfterFinished"] == 86400
+    assert configuration.job_manifest["spec"]["backoffLimit"] == 0
+    assert configuration.namespace == configuration.job_manifest["metadata"]["namespace"] == "taxi-flows"
+
+
+def test_templates_differ_only_in_sizes() -> None:
+    sized = {"cpu_request", "cpu_limit", "memory", "active_deadline_seconds"}
+    bare = []
+    for name in NAMES:
+        one = template(name)
+        del one["variables"]["description"]
+        for variable in sized:
+            del one["variables"]["properties"][variable]["default"]
+        bare.append(one)
+    assert bare[0] == bare[1] == bare[2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_job_is_one_that_kubernetes_knows(name: str) -> None:
+    manifest = copy.deepcopy(prepared(pool(name).base_job_template).job_manifest)
+    # Prefect asks for these two at a place where Kubernetes has no such field, and ignores them.
+    for misplaced in ("parallelism", "completions"):
+        assert manifest["spec"]["template"]["spec"].pop(misplaced) == 1
+    kubernetes_validate.validate(manifest, "1.34", strict=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pod_is_restricted(name: str) -> None:
+    configuration = prepared(pool(name).base_job_template)
+    pod, container = pod_of(configuration), container_of(configuration)
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "runAsGroup": 1000,
+        "fsGroup": 1000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("flow-run", False)
+    assert (pod["enableServiceLinks"], pod["restartPolicy"]) == (False, "Never")
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": TMP}]
+    assert pod["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}}]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_network_policies_and_people_find_the_pod_by_its_labels(name: str) -> None:
+    labels = prepared(pool(name).base_job_template).job_manifest["spec"]["template"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/component"] == "flow-run"
+    assert labels["app.kubernetes.io/part-of"] == "taxi-flows"
+    assert labels["prefect.io/flow-run-name"] == "brave-taxi"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_flow_learns_its_limits_and_its_image(name: str) -> None:
+    found = environment_of(prepared(pool(name).base_job_template, image="registry/experiment:2"))
+    assert found["TAXI_IMAGE"] == "registry/experiment:2"
+    for variable, resource in (("TAXI_N_JOBS", "limits.cpu"), ("TAXI_MEMORY_LIMIT_BYTES", "limits.memory")):
+        assert found[variable] == {
+            "resourceFieldRef": {"containerName": "prefect-job", "resource": resource, "divisor": "1"}
+        }
+
+
+def test_what_a_worker_leaks_is_overridden() -> None:
+    found = environment_of(prepared(pool("sequential").base_job_template))
+    assert found["PREFECT_HOME"] == f"{TMP}/prefect"
+    assert found["PREFECT_LOGGING_LEVEL"] == "INFO"
+    assert found["PREFECT_API_URL"] == "http://prefect-server.taxi-platform.svc:4200/api"
+    assert found["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
+    assert "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE" not in found, "the old name would win or lose by chance"
+
+
+def test_runs_send_heartbeats_often_enough_for_the_zombie_automation() -> None:
+    import yaml
+
+    automation = yaml.safe_load((REPOSITORY / "k8s/automations/zombie-flow-runs.yaml").read_text(encoding="utf-8"))
+    found = environment_of(prepared(pool("sequential").base_job_template))
+    assert 3 * int(found["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) < automation["trigger"]["within"]
+
+
+def test_the_auth_string_reaches_the_job_only_as_a_reference() -> None:
+    configuration = prepared(pool("sequential").base_job_template)
+    worker = KubernetesWorker.__new__(KubernetesWorker)
+    asyncio.run(
+        worker._replace_env_variable_with_secret(
+            env_variable_name="PREFECT_API_AUTH_STRING",
+            configuration=configuration,
+            secret_name="prefect-auth",  # noqa: S106
+            secret_key="auth-string",  # noqa: S106
+        )
+    )
+    assert AUTH not in json.dumps(configuration.job_manifest)
+    assert environment_of(configuration)["PREFECT_API_AUTH_STRING"] == {
+        "secretKeyRef": {"name": "prefect-auth", "key": "auth-string"}
+    }
+
+
+def test_values_become_the_defaults() -> None:
+    found = pool("parallel")
+    assert found.concurrency_limit == 1
+    configuration = prepared(found.base_job_template)
+    container = container_of(configuration)
+    assert container["resources"] == {
+        "requests": {"cpu": "500m", "memory": "1Gi"},
+        "limits": {"cpu": "2", "memory": "1Gi"},
+    }
+    assert (container["image"], container["imagePullPolicy"]) == ("registry/evaluation:1", "Always")
+    assert container["envFrom"] == [{"secretRef": {"name": "minio-flows"}}, {"secretRef": {"name": "more"}}]
+    assert environment_of(configuration)["MINIO_ENDPOINT"] == "minio:9000"
+    assert environment_of(configuration)["PREFECT_HOME"] == f"{TMP}/prefect", (
+        "values add to the environment of the file"
+    )
+    assert configuration.job_manifest["spec"]["activeDeadlineSeconds"] == 700
+    assert configuration.namespace == "flows-here"
+
+
+def test_a_deployment_or_run_overrides() -> None:
+    configuration = prepared(
+        pool("sequential").base_job_template,
+        cpu_request="2",
+        cpu_limit="3",
+        memory="5Gi",
+        image="registry/mine:3",
+        active_deadline_seconds=60,
+        env={"TAXI_SKIP_TRUNCATED": "1"},
+    )
+    container = container_of(configuration)
+    assert container["resources"] == {
+        "requests": {"cpu": "2", "memory": "5Gi"},
+        "limits": {"cpu": "3", "memory": "5Gi"},
+    }
+    assert container["image"] == "registry/mine:3"
+    assert configuration.job_manifest["spec"]["activeDeadlineSeconds"] == 60
+    found = environment_of(configuration)
+    assert (found["TAXI_SKIP_TRUNCATED"], found["MINIO_ENDPOINT"]) == ("1", "minio:9000")
+
+
+def broken(change: str) -> Iterator[Any]:
+    """A template with one thing wrong."""
+    one = template("sequential")
+    manifest = one["job_configuration"]["job_manifest"]
+    pod = manifest["spec"]["template"]["spec"]
+    match change:
+        case "kind":
+            manifest["kind"] = "Pod"
+        case "container name":
+            pod["containers"][0]["name"] = "main"
+        case "two containers":
+            pod["containers"].append({"name": "side"})
+        case "restart policy":
+            pod["restartPolicy"] = "OnFailure"
+        case "no completions":
+            del pod["completions"]
+        case "no env":
+            del one["job_configuration"]["env"]
+        case "unknown placeholder":
+            pod["containers"][0]["workingDir"] = "{{ folder }}"
+        case "unused variable":
+            one["variables"]["properties"]["gpu"] = {"type": "string", "default": "1"}
+        case "no variable to size":
+            del one["variables"]["properties"]["memory"]
+            for sizes in pod["containers"][0]["resources"].values():
+                del sizes["memory"]
+        case "unknown key":
+            one["variabels"] = {}
+    yield one
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("kind", "kind"),
+        ("container name", "prefect-job"),
+        ("two containers", "containers"),
+        ("restart policy", "restartPolicy"),
+        ("no completions", "completions"),
+        ("no env", "job_configuration.env"),
+        ("unknown placeholder", "folder, which is no variable"),
+        ("unused variable", "gpu is used nowhere"),
+        ("no variable to size", "no variable memory"),
+        ("unknown key", "variabels: unknown key"),
+    ],
+)
+def test_a_template_that_is_not_valid(change: str, said: str, tmp_path: Path) -> None:
+    for name in NAMES:
+        content = next(broken(change)) if name == "sequential" else template(name)
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DeclarationError, match=said) as raised:
+        load_work_pools(tmp_path, values())
+    assert "sequential.json" in str(raised.value)
+    assert "Nothing was changed" in str(raised.value)
+
+
+def test_templates_and_values_name_the_same_pools(tmp_path: Path) -> None:
+    (tmp_path / "sequential.json").write_text(json.dumps(template("sequential")), encoding="utf-8")
+    with pytest.raises(DeclarationError, match="templates of sequential, the values size coordinator, parallel, sequ"):
+        load_work_pools(tmp_path, values())
