@@ -52,7 +52,7 @@ def prepared(base_job_template: dict[str, Any], **job_variables: Any) -> Kuberne
     leaky = {
         PREFECT_API_URL: "http://prefect-server.taxi-platform.svc:4200/api",
         PREFECT_API_AUTH_STRING: AUTH,
-        PREFECT_HOME: Path("/home/worker"),
+        PREFECT_HOME: Path("/srv/worker"),
         PREFECT_LOGGING_LEVEL: "DEBUG",
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
     }
