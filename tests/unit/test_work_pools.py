@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
+from uuid import uuid4
 
 import kubernetes_validate
 import pytest
@@ -51,7 +52,7 @@ def prepared(base_job_template: dict[str, Any], **job_variables: Any) -> Kuberne
     leaky = {
         PREFECT_API_URL: "http://prefect-server.taxi-platform.svc:4200/api",
         PREFECT_API_AUTH_STRING: AUTH,
-        PREFECT_HOME: Path("/home/worker"),
+        PREFECT_HOME: Path("/srv/worker"),
         PREFECT_LOGGING_LEVEL: "DEBUG",
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
     }
@@ -61,7 +62,7 @@ def prepared(base_job_template: dict[str, Any], **job_variables: Any) -> Kuberne
     assert isinstance(configuration, KubernetesWorkerJobConfiguration)
     assert client.method_calls == []
     with temporary_settings(leaky):
-        configuration.prepare_for_flow_run(FlowRun.model_construct(id="0192", name="brave-taxi"))
+        configuration.prepare_for_flow_run(FlowRun(flow_id=uuid4(), name="brave-taxi"))
     return configuration
 
 
