@@ -29,6 +29,9 @@ LIGHT_MODULES = [
     "flows.flat",
     "flows.errors",
     "flows.model",
+    "flows.operator.access",
+    "flows.operator.build_steps",
+    "flows.operator.platform",
     "flows.parameters",
     "flows.push",
     "flows.settings",
@@ -39,12 +42,35 @@ LIGHT_MODULES = [
 def imported_by(statement: str) -> set[str]:
     """Top-level modules in memory after the statement ran in a fresh interpreter."""
     program = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}}, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     return set(done.stdout.split("\n"))
 
 
 def test_light_modules_import_nothing_heavy() -> None:
     assert imported_by(f"import {', '.join(LIGHT_MODULES)}") & HEAVY == set()
+
+
+def test_registration_needs_none_of_the_flows_libraries() -> None:
+    """It imports the module of each flow, from an image that holds Prefect, pydantic and kubernetes alone."""
+    statement = (
+        "from pathlib import Path; from flows.operator.declare import load_declared; "
+        "from tests.unit.declarations import values; load_declared(Path('.'), values())"
+    )
+    heavy = HEAVY | {"minio", "plotly", "jinja2", "psutil", "prefect_kubernetes", "kubernetes_asyncio"}
+    assert imported_by(statement) & heavy <= {"jinja2"}, "jinja2 is Prefect's own"
+
+
+def test_only_the_operator_speaks_to_prefects_api_of_deployments() -> None:
+    found = set()
+    for path in (REPOSITORY / "flows").rglob("*.py"):
+        modules = [
+            node.module or ""
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+        ]
+        if any(module.startswith(("prefect.client.orchestration", "prefect.deployments")) for module in modules):
+            found.add(path.parent.name)
+    assert found == {"operator"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
