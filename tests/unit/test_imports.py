@@ -60,7 +60,7 @@ def test_registration_needs_none_of_the_flows_libraries() -> None:
     assert imported_by(statement) & heavy <= {"jinja2"}, "jinja2 is Prefect's own"
 
 
-def test_only_the_operator_speaks_to_prefects_api_of_deployments() -> None:
+def test_only_the_operator_and_the_exporter_speak_to_prefects_api() -> None:
     found = set()
     for path in (REPOSITORY / "flows").rglob("*.py"):
         modules = [
@@ -70,7 +70,7 @@ def test_only_the_operator_speaks_to_prefects_api_of_deployments() -> None:
         ]
         if any(module.startswith(("prefect.client.orchestration", "prefect.deployments")) for module in modules):
             found.add(path.parent.name)
-    assert found == {"operator"}
+    assert found == {"exporter", "operator"}, "the one changes what Prefect holds, the other reads it"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
