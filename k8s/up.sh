@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Install the stack: `make up`. Arguments go to `skaffold run`, such as --profile small.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# need TOOL ADDRESS
+need() { command -v "$1" > /dev/null || { echo "error: $1 is not on PATH. Install it: $2" >&2; exit 1; }; }
+need docker https://docs.docker.com/engine/install/
+need kubectl https://kubernetes.io/docs/tasks/tools/
+need helm https://helm.sh/docs/intro/install/
+need skaffold https://skaffold.dev/docs/install/
+
+if ! context=$(kubectl config current-context 2> /dev/null); then
+  need kind https://kind.sigs.k8s.io/docs/user/quick-start/
+  echo "No kube context: creating the kind cluster taxi-flows ..."
+  kind create cluster --config k8s/kind.yaml
+  context=$(kubectl config current-context)
+fi
+echo "Installing into the cluster of context $context ..."
+
+if ! skaffold run "$@"; then
+  echo >&2
+  echo "Pods that are not ready, and why:" >&2
+  for namespace in taxi-platform taxi-flows; do
+    kubectl get pods --namespace "$namespace" --field-selector status.phase!=Succeeded --output \
+      'go-template={{range .items}}{{$pod := .metadata.name}}{{range .status.containerStatuses}}{{if not .ready}}  {{$pod}}: {{.image}}: {{with .state.waiting}}{{.reason}} {{.message}}{{end}}{{with .state.terminated}}{{.reason}}{{end}}{{"\n"}}{{end}}{{end}}{{end}}' >&2 || true
+  done
+  exit 1
+fi
+
+cat << 'NEXT'
+
+The stack is up. To use it from here:
+
+  . .venv/bin/activate
+  taxi-flows platform forward               # Prefect 4200, Grafana 3000, Prometheus 9090, Pushgateway 9091, MinIO 9000
+
+and in another terminal:
+
+  . .venv/bin/activate
+  eval "$(taxi-flows platform env)"         # addresses and keys for this shell
+  taxi-flows platform password prefect      # or grafana, or minio: what a page asks for
+  taxi-flows data put FILE...               # the first month; or: taxi-flows data fetch yellow 2025-09
+  prefect deployment run experiment_pipeline/default --param data_source=FILE --watch
+NEXT
