@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
-from flows.errors import TaxiFlowsError
+from flows.errors import StoreAccessError, TaxiFlowsError
 
 if TYPE_CHECKING:
     from flows.settings import Settings
+    from flows.store import ObjectStore
 
 _TIMEOUT_SECONDS = 5.0
+_ALL = "read and write"
 
 
 class Check(NamedTuple):
@@ -40,26 +42,33 @@ def examine(settings: Settings) -> tuple[Check, ...]:
 
 
 def check_store(settings: Settings) -> Check:
-    """Write, read and delete a small object in each bucket."""
+    """Write, read and delete a small object in each bucket; where the keys may only read, list."""
     from flows.store import open_store
 
+    try:
+        store = open_store(settings, patient=False)
+        rights = {bucket: _rights(store, bucket) for bucket in (settings.data_bucket, settings.experiments_bucket)}
+    except TaxiFlowsError as error:
+        return Check("Store", False, str(error))
+    if "" in rights.values():
+        return Check("Store", False, f"{store.describe()} gives back other bytes than were put", "Check its disk.")
+    limited = ", ".join(f"{bucket}: {right}" for bucket, right in rights.items() if right != _ALL)
+    return Check("Store", True, store.describe() + (f" ({limited})" if limited else ""))
+
+
+def _rights(store: ObjectStore, bucket: str) -> str:
+    """What a person may do there; empty where it gives back other bytes than were put."""
     key = f"doctor-probe-{uuid.uuid4().hex}"
     content = key.encode()
     try:
-        store = open_store(settings)
-        for bucket in (settings.data_bucket, settings.experiments_bucket):
-            store.put_bytes(bucket, key, content)
-            try:
-                intact = store.get_bytes(bucket, key) == content
-            finally:
-                store.delete(bucket, key)
-            if not intact:
-                return Check(
-                    "Store", False, f"{store.describe()} gives back other bytes than were put", "Check its disk."
-                )
-        return Check("Store", True, store.describe())
-    except TaxiFlowsError as error:
-        return Check("Store", False, str(error))
+        store.put_bytes(bucket, key, content)
+    except StoreAccessError:
+        next(iter(store.list(bucket, key)), None)
+        return "read only"
+    try:
+        return _ALL if store.get_bytes(bucket, key) == content else ""
+    finally:
+        store.delete(bucket, key)
 
 
 def check_prefect_api(settings: Settings) -> Check:

@@ -13,6 +13,7 @@ TaxiFlowsError              exit code 1: the work failed
 ├── MemoryLimitError        the work would pass the memory limit; nothing was started
 ├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
 ├── StoreError              the object store refused or lost something
+│   └── StoreAccessError        the keys are wrong, or their user may not do it
 ├── PrefectServerError      the embedded Prefect server did not start
 ├── ExporterError           the exporter can't start: its port, its folder or what lies there
 ├── DeclarationError        exit code 2: what a file declares for the cluster is wrong; nothing was touched
@@ -82,6 +83,10 @@ class SweepFailedError(TaxiFlowsError):
 
 class StoreError(TaxiFlowsError):
     """The object store refused a request, or gave back other bytes than were put."""
+
+
+class StoreAccessError(StoreError):
+    """The keys of the object store are wrong, or their user may not do it."""
 
 
 class PrefectServerError(TaxiFlowsError):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _SERVICE = re.compile(rf"(?<![a-z])({'|'.join(FIRST_MONTHS)})(?![a-z])")
 _MONTH = re.compile(r"(?<!\d)\d{4}-(?:0[1-9]|1[0-2])(?!\d)")
+_WAY_IN = """ (from your machine, after `eval "$(taxi-flows platform env)"`)"""
 _READABLE = (".parquet", ".csv", ".csv.gz")
 
 
@@ -40,7 +41,8 @@ def latest_month(store: ObjectStore, settings: Settings) -> Month:
         raise SourceNotFoundError(
             f"no data_source was named, and bucket {settings.data_bucket} of {store.describe()} holds no file whose "
             f"name has a service ({', '.join(FIRST_MONTHS)}) and a month (YYYY-MM). Put one there with `taxi-flows "
-            "data fetch yellow 2025-09`, or name a data_source."
+            f"data put FILE` or `taxi-flows data fetch yellow 2025-09`{_WAY_IN if settings.minio.endpoint else ''}, or "
+            "name a data_source."
         )
     candidates = [one for one in months if one.service == "yellow"] or months
     last = max(one.month for one in candidates)

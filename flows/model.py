@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
 
 from pydantic import (
     BaseModel,
@@ -148,13 +148,31 @@ class ExperimentSpec(Frozen):
         return self.hours is not None or self.weekdays is not None
 
 
+class RemoteContent(Protocol):
+    """An object of a remote store, whose parts are read where it is."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the object."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from offset on; fewer than length where the object ends."""
+        ...
+
+    def sha256(self) -> str:
+        """SHA-256 of the whole content, in hexadecimal."""
+        ...
+
+
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a data source, on a local path (an object of a remote store is brought there first)."""
+    """One file of a data source: on a local path, or read where it is, in which case the path is but a name."""
 
     name: str
     path: Path
     size_bytes: int
+    remote: RemoteContent | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from flows.model import ExperimentRecord
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from flows.store import ObjectStore
+    from flows.store.protocol import ObjectStore
 
 _ROOT = "experiments/"
 _ID_TIME = "%Y%m%dT%H%M%SZ"

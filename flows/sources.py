@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _GLOB = re.compile(r"[*?[]")
 _TLC_NAME = re.compile(r"(yellow|green|fhv|fhvhv)_tripdata_(\d{4}-\d{2})\.parquet")
+_COLUMNAR = ".parquet"
 _SHOWN = 5
 _SEARCHED = 10_000
 
@@ -33,7 +34,7 @@ _SEARCHED = 10_000
 def resolve(spec: ExperimentSpec, settings: Settings, store: ObjectStore) -> Iterator[tuple[SourceFile, ...]]:
     """Find every file that `spec.data_source` names, in the order given; a glob's files by name.
 
-    The paths are readable while the block lasts.
+    The files are readable while the block lasts.
 
     Raises:
         ParameterError: a file is named twice.
@@ -45,8 +46,7 @@ def resolve(spec: ExperimentSpec, settings: Settings, store: ObjectStore) -> Ite
         keys = [key for entry in spec.data_source for key in _keys(entry, settings.data_bucket, store)]
         _refuse_twice(keys, keys)
         with ExitStack() as stack:
-            paths = [stack.enter_context(store.local_path(settings.data_bucket, key)) for key in keys]
-            yield _source_files(keys, paths)
+            yield tuple(_object(key, settings.data_bucket, store, stack) for key in keys)
     else:
         paths = [path for entry in spec.data_source for path in _local_files(entry, settings.data_bucket, store)]
         names = [str(path) for path in paths]
@@ -84,6 +84,15 @@ def require_zone_table(zones: ZoneTable | None, settings: Settings) -> ZoneTable
             "folder or .shp)."
         )
     return zones
+
+
+def _object(key: str, bucket: str, store: ObjectStore, stack: ExitStack) -> SourceFile:
+    """An object's columns are read where it is; text has no columns, so it is brought here."""
+    remote = store.remote(bucket, key) if key.lower().endswith(_COLUMNAR) else None
+    if remote is not None:
+        return SourceFile(key, Path(key), remote.size_bytes, remote)
+    path = stack.enter_context(store.local_path(bucket, key))
+    return SourceFile(key, path, path.stat().st_size)
 
 
 def _source_files(names: list[str], paths: list[Path]) -> tuple[SourceFile, ...]:

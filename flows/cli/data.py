@@ -29,7 +29,8 @@ def data() -> None:
 @click.option("--as", "key", metavar="KEY", help="Name of the object; by default the file's. For one file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def put(files: tuple[Path, ...], key: str | None, as_json: bool) -> None:
-    """Put local files into the object store."""
+    """Put local files into the object store. Files that are there already, by size and checksum, are left out."""
+    from flows.put import put_file
     from flows.settings import load_settings
     from flows.store import open_store
 
@@ -41,10 +42,11 @@ def put(files: tuple[Path, ...], key: str | None, as_json: bool) -> None:
     settings = load_settings()
     store = open_store(settings)
     rows: list[Row] = []
-    for file in files:
-        stored = store.put_file(settings.data_bucket, key or file.name, file)
-        rows.append({"key": stored.key, "size_bytes": stored.size_bytes})
-    print_rows(("key", "size_bytes"), rows, as_json=as_json)
+    with download_progress() as progress:
+        for file in files:
+            put = put_file(store, settings.data_bucket, key or file.name, file, progress)
+            rows.append({"key": put.key, "size_bytes": put.size_bytes, "put": put.sent})
+    print_rows(("key", "size_bytes", "put"), rows, as_json=as_json)
 
 
 @data.command()

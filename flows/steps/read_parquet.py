@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from flows.errors import UnreadableFileError
 from flows.model import SourceFile
 from flows.steps.columns import has_value
+from flows.steps.range_file import RangeFile
 from flows.steps.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType
 
 
@@ -26,7 +27,7 @@ class ParquetTable:
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
-        with self._readable(), pq.ParquetFile(file.path) as parquet:
+        with self._readable(), _open(file) as parquet:
             self.names = tuple(parquet.schema_arrow.names)
             self.n_rows: int | None = parquet.metadata.num_rows
         if not self.n_rows:
@@ -34,7 +35,7 @@ class ParquetTable:
 
     def sample(self, columns: list[int]) -> Sample:
         """Cells as text; only the first pages are read."""
-        with self._readable(), pq.ParquetFile(self.file.path, memory_map=True) as parquet:
+        with self._readable(), _open(self.file) as parquet:
             batches = parquet.iter_batches(SAMPLE_ROWS, columns=[self.names[c] for c in columns])
             rows = next(batches, pa.record_batch({}))
         cells = {c: [_as_text(cell) for cell in rows.column(self.names[c]).to_pylist()] for c in columns}
@@ -42,7 +43,7 @@ class ParquetTable:
 
     def has_values(self, column: int) -> bool:
         """By the null counts of the footer where they tell, else by reading until a value comes."""
-        with self._readable(), pq.ParquetFile(self.file.path, memory_map=True) as parquet:
+        with self._readable(), _open(self.file) as parquet:
             if _all_null_by_footer(parquet, self.names[column]):
                 return False
             return any(has_value(batch.column(0)) for batch in parquet.iter_batches(columns=[self.names[column]]))
@@ -50,7 +51,7 @@ class ParquetTable:
     def chunks(self, columns: Mapping[int, ValueType], size: ChunkSize) -> Generator[Chunk]:
         """Up to size.rows at once; a row group may give several."""
         first_row = 0
-        with self._readable(), pq.ParquetFile(self.file.path) as parquet:
+        with self._readable(), _open(self.file, mapped=False) as parquet:
             for batch in parquet.iter_batches(size.rows, columns=[self.names[c] for c in columns]):
                 arrays = {c: batch.column(self.names[c]) for c in columns}
                 yield Chunk(batch.num_rows, arrays, partial(_row_name, first_row))
@@ -66,6 +67,13 @@ class ParquetTable:
                 f"{self.file.name}: expected a whole parquet file, found {self.file.size_bytes:,} bytes that can't be "
                 f"read ({cause}). It is corrupt, cut off or no parquet: get it again."
             ) from error
+
+
+def _open(file: SourceFile, mapped: bool = True) -> pq.ParquetFile:
+    """A remote file is read by ranges, those of neighbouring columns in one; a local one may be mapped into memory."""
+    if file.remote is None:
+        return pq.ParquetFile(file.path, memory_map=mapped)
+    return pq.ParquetFile(pa.PythonFile(RangeFile(file.remote), mode="r"), pre_buffer=True)
 
 
 def _row_name(first_row: int, index: int) -> str:

@@ -32,7 +32,7 @@ from flows.model import (
 from flows.records import clusters_key, new_id, record_key
 from flows.settings import Settings
 from flows.steps.clusters import cluster_table, to_parquet
-from flows.store import ObjectStore
+from flows.store.protocol import ObjectStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,6 +167,8 @@ def fingerprint_files(files: Sequence[SourceFile]) -> tuple[str, ...]:
 
 
 def _sha256(file: SourceFile) -> str:
+    if file.remote is not None:
+        return file.remote.sha256()
     with file.path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
         read_bytes = content.tell()

@@ -82,9 +82,9 @@ def format_of(file: SourceFile) -> str:
         SourceNotFoundError: there is none.
         UnreadableFileError: a directory, an unknown suffix, or zero bytes.
     """
-    if not file.path.exists():
+    if file.remote is None and not file.path.exists():
         raise SourceNotFoundError(f"{file.name}: no such file ({file.path}). Check the name.")
-    if not file.path.is_file():
+    if file.remote is None and not file.path.is_file():
         raise UnreadableFileError(
             f"{file.name}: found a directory or device, expected a file. Name its files, or use a glob: *.parquet."
         )
@@ -93,7 +93,7 @@ def format_of(file: SourceFile) -> str:
         raise UnreadableFileError(
             f"{file.name}: found another suffix, expected one of {', '.join(FORMATS)}. Convert or rename the file."
         )
-    if file.path.stat().st_size == 0:
+    if (file.size_bytes if file.remote is not None else file.path.stat().st_size) == 0:
         raise UnreadableFileError(f"{file.name}: found 0 bytes, expected trip records; no rows. Fetch the file again.")
     return known
 

@@ -28,7 +28,10 @@ def test_files_are_put_and_listed(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("x\n")
     done = data("put", tmp_path / "a.csv", tmp_path / "b.csv", "--json")
-    assert json.loads(done.stdout) == [{"key": "a.csv", "size_bytes": 2}, {"key": "b.csv", "size_bytes": 2}]
+    files = [{"key": "a.csv", "size_bytes": 2}, {"key": "b.csv", "size_bytes": 2}]
+    assert json.loads(done.stdout) == [{**file, "put": True} for file in files]
+    again = data("put", tmp_path / "a.csv", "--json")
+    assert json.loads(again.stdout) == [{**files[0], "put": False}], "what is there is left out"
     assert data("put", tmp_path / "a.csv", "--as", "old/c.csv").exit_code == 0
     assert keys() == ["a.csv", "b.csv", "old/c.csv"]
     assert keys("old/") == ["old/c.csv"]

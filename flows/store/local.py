@@ -1,8 +1,4 @@
-"""The object store: months of trips in one bucket, records in another.
-
-An object has a key such as `reference/taxi_zones.zip`; folders exist only as beginnings of keys. An object is replaced
-whole or not at all, and what was written is read again and compared before it counts.
-"""
+"""Objects as files below one directory."""
 
 from __future__ import annotations
 
@@ -12,95 +8,19 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BufferedRandom, BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO
 
 from flows.atomic import PARTIAL_SUFFIX, replacing
-from flows.errors import SettingsError, StoreError
-
-if TYPE_CHECKING:
-    from flows.settings import Settings
+from flows.errors import StoreError
+from flows.store.protocol import ObjectInfo, Sent, check_names
 
 _CHUNK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """One object. The etag changes when the content is replaced; compare it with nothing but an earlier etag."""
-
-    bucket: str
-    key: str
-    size_bytes: int
-    etag: str
-    modified: datetime
-
-
-class ObjectStore(Protocol):
-    """What every store can do. Each method raises StoreError where the store refuses or loses something."""
-
-    def put_file(self, bucket: str, key: str, file: Path) -> ObjectInfo:
-        """Copy a local file into the store, replacing an object of that key."""
-
-    def put_bytes(self, bucket: str, key: str, content: bytes) -> ObjectInfo:
-        """Keep these bytes, replacing an object of that key."""
-
-    def get_bytes(self, bucket: str, key: str) -> bytes:
-        """The content of an object; StoreError where there is none."""
-
-    def stat(self, bucket: str, key: str) -> ObjectInfo | None:
-        """What is known of an object without reading it; None where there is none."""
-
-    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """The objects whose keys begin with the prefix, by key. Reads no folder that can't hold one."""
-
-    def folders(self, bucket: str, prefix: str = "") -> Iterator[str]:
-        """The distinct beginnings of keys up to the first `/` after the prefix, in order, without visiting them."""
-
-    def delete(self, bucket: str, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
-
-    def local_path(self, bucket: str, key: str) -> AbstractContextManager[Path]:
-        """A file with the object's content and name, readable while the block lasts. Don't write to it."""
-
-    def location(self, bucket: str, key: str) -> str:
-        """Where a person finds the object: a path, or an address."""
-
-    def describe(self) -> str:
-        """What this store is and where, for people."""
-
-
-def open_store(settings: Settings) -> ObjectStore:
-    """The store that the settings name.
-
-    Raises:
-        SettingsError: MINIO_ENDPOINT is set.
-    """
-    if settings.minio.endpoint is not None:
-        raise SettingsError(
-            f"MINIO_ENDPOINT is {settings.minio.endpoint!r}, but the store of this release is a local directory: "
-            "unset MINIO_ENDPOINT, and choose the directory with TAXI_STORE_DIR."
-        )
-    return LocalStore(settings.store_dir)
-
-
-def key_fault(key: str) -> str | None:
-    """Why a key can't name an object, or None."""
-    if key.startswith("/"):
-        return "it is an absolute path"
-    if "\0" in key or "\\" in key:
-        return "it holds a backslash or a zero byte"
-    parts = key.split("/")
-    if "" in parts:
-        return "a part of it is empty"
-    if any(part.startswith(".") for part in parts):
-        return "a part of it begins with a dot"
-    return None
 
 
 class LocalStore:
@@ -112,25 +32,25 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
 
-    def put_file(self, bucket: str, key: str, file: Path) -> ObjectInfo:
+    def put_file(self, bucket: str, key: str, file: Path, sent: Sent | None = None) -> ObjectInfo:
         """Copy a local file into the store."""
         try:
             content = file.open("rb")
         except OSError as error:
             raise StoreError(f"{file} can't be put into the store: {error.strerror}.") from error
         with content:
-            return self._put(bucket, key, content)
+            return self._put(bucket, key, content, sent)
 
     def put_bytes(self, bucket: str, key: str, content: bytes) -> ObjectInfo:
         """Keep these bytes."""
         return self._put(bucket, key, BytesIO(content))
 
-    def _put(self, bucket: str, key: str, content: BinaryIO) -> ObjectInfo:
+    def _put(self, bucket: str, key: str, content: BinaryIO, sent: Sent | None = None) -> ObjectInfo:
         target = self._path(bucket, key)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as file:
-                written = _Hashing(file)
+                written = _Hashing(file, sent)
                 shutil.copyfileobj(content, written, _CHUNK_BYTES)
                 _check(file, written, target)
             _sync_folder(target.parent)
@@ -183,6 +103,14 @@ class LocalStore:
             raise StoreError(f"{path} can't be read: check its permissions.")
         yield path
 
+    def remote(self, bucket: str, key: str) -> None:
+        """None: the object's own file is at hand."""
+
+    def sha256(self, bucket: str, key: str) -> str:
+        """Of the file, which is read."""
+        with self.local_path(bucket, key) as file, file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+
     def location(self, bucket: str, key: str) -> str:
         """The object's path."""
         return str(self._path(bucket, key))
@@ -193,10 +121,7 @@ class LocalStore:
 
     def _path(self, bucket: str, key: str | None) -> Path:
         """The file of an object, or the folder of a bucket."""
-        for name, value in (("bucket", bucket), ("key", key)):
-            fault = key_fault(value) if value is not None else None
-            if fault is not None:
-                raise StoreError(f"{name} {value!r} can't name an object: {fault}. Use a name such as 'folder/file'.")
+        check_names(bucket, key)
         return self._root / bucket / key if key is not None else self._root / bucket
 
 
@@ -231,8 +156,8 @@ def _scan(folder: Path, start: str) -> list[os.DirEntry[str]]:
 class _Hashing:
     """A file to write to that counts and hashes what it is given."""
 
-    def __init__(self, file: BufferedRandom) -> None:
-        self._file = file
+    def __init__(self, file: BufferedRandom, sent: Sent | None) -> None:
+        self._file, self._sent = file, sent
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 
@@ -240,6 +165,8 @@ class _Hashing:
         """Write one chunk."""
         self._hash.update(chunk)
         self.size_bytes += len(chunk)
+        if self._sent is not None:
+            self._sent(self.size_bytes)
         return self._file.write(chunk)
 
     def hexdigest(self) -> str:
