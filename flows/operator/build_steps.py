@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import cache
 
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from flows.errors import SettingsError
 from flows.operator.release import IMAGE_VARIABLES
 
 INSTRUCTION = 'eval "$(taxi-flows platform env)"'
@@ -24,18 +22,17 @@ def image_references(work_pools: list[str]) -> dict[str, str | None]:
         work_pools: the pools that the deployments name.
 
     Raises:
-        SettingsError: a variable is unset and one of the pools starts containers.
+        SystemExit: a variable is unset and one of the pools starts containers.
     """
     references = {name: os.environ.get(variable) or None for name, variable in IMAGE_VARIABLES.items()}
     unset = [IMAGE_VARIABLES[name] for name, reference in references.items() if reference is None]
     containers = _kubernetes_pools(tuple(work_pools)) if unset else ()
     if containers:
-        message = (
-            f"{', '.join(unset)} not set, and the work pools {', '.join(containers)} start containers. "
+        # Not an error of ours: Prefect would print its traceback through three layers, and bury the message.
+        raise SystemExit(
+            f"error: {', '.join(unset)} not set, and the work pools {', '.join(containers)} start containers. "
             f"Run: {INSTRUCTION}. Nothing was deployed."
         )
-        print(f"error: {message}", file=sys.stderr)  # noqa: T201  # Prefect prints only that a step failed
-        raise SettingsError(message)
     return references
 
 

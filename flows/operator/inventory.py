@@ -20,17 +20,23 @@ KEY = "inventory.json"
 
 
 class Inventory(BaseModel):
-    """Kinds and names of what was applied and not pruned since."""
+    """Names, by kind, of what was applied and not pruned since."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    entries: tuple[Entry, ...] = ()
+    names: dict[Kind, tuple[str, ...]] = {}
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Self:
         """In the order of application, each once."""
-        order = list(Kind)
-        return cls(entries=tuple(sorted(set(entries), key=lambda entry: (order.index(entry[0]), entry[1]))))
+        held = set(entries)
+        names = {kind: tuple(sorted(name for found, name in held if found is kind)) for kind in Kind}
+        return cls(names={kind: found for kind, found in names.items() if found})
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Kind and name of each, in the order of application."""
+        return tuple((kind, name) for kind in Kind for name in self.names.get(kind, ()))
 
     def with_entries(self, entries: Iterable[Entry]) -> Inventory:
         """These entries added."""

@@ -27,8 +27,9 @@ from flows.synthetic import write_synthetic_month
 REPOSITORY = Path(__file__).resolve().parents[2]
 MONTH = "yellow_tripdata_2025-09.parquet"
 CSV_MONTH = "yellow_tripdata_2016-01.csv"
-OF_THE_NETWORK = ["data", "fetch"]
 WITHOUT_END = "exporter"
+NOT_HERE = {("data", "fetch"), *(("platform", name) for name in ("apply", "env", "forward", "password"))}
+"""Commands that need the network or a cluster: only their words are checked."""
 
 
 def blocks(name: str, language: str) -> Iterator[Any]:
@@ -74,6 +75,9 @@ def test_commands_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
             prefect_command.parse_args(args, exit_on_error=False, print_error=False)
         elif program == "taxi-flows":
             run(main, with_ids(args))
+        elif program == "eval":
+            (command,) = re.findall(r"^\$\(taxi-flows (.*)\)$", args[0])
+            run(main, shlex.split(command))
         elif program == "python" and args[0].startswith("scripts/"):
             run(runpy.run_path(str(REPOSITORY / args[0]))["main"], args[1:])
         else:
@@ -83,8 +87,8 @@ def test_commands_run(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(command: click.Command, args: list[str]) -> None:
-    if args[:2] == OF_THE_NETWORK:
-        main.commands["data"].commands["fetch"].make_context("fetch", args[2:])  # type: ignore[attr-defined]
+    if tuple(args[:2]) in NOT_HERE:
+        main.commands[args[0]].commands[args[1]].make_context(args[1], args[2:])  # type: ignore[attr-defined]
         return
     if args[0] == WITHOUT_END:
         main.commands[WITHOUT_END].make_context(WITHOUT_END, args[1:])
