@@ -67,7 +67,7 @@ class Cluster:
             if one.key.endswith(".json")
         ]
         found = [json.loads(self.store.get_bytes("taxi-experiments", key)) for key in keys]
-        return [one for one in found if one["environment"]["flow_run_id"] == str(run_id)]
+        return [one for one in found if one.get("environment", {}).get("flow_run_id") == str(run_id)]
 
 
 def job_of(run_id: UUID) -> Any:
