@@ -15,7 +15,7 @@ sum = $(shell cat requirements/$(1).txt pyproject.toml flows/__init__.py | cksum
 EVALUATION := .venv/evaluation-$(call sum,evaluation).stamp
 DEV := .venv/dev-$(call sum,dev).stamp
 
-.PHONY: help setup run test unit lint bench lock clean
+.PHONY: help setup run test unit lint bench up down purge smoke soak lock clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/make \1@\2/p' Makefile | awk -F @ '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -45,6 +45,24 @@ bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results an
 	$(BIN) -m benchmarks.clustering
 	$(BIN) -m benchmarks.sweeping
 	$(BIN) -m tests.readme_parts
+
+# Where images go: nowhere for kind, which is handed them; else a registry that the cluster reaches.
+SKAFFOLD := $(if $(PROFILE),--profile $(PROFILE)) $(if $(DEFAULT_REPO),--default-repo $(DEFAULT_REPO))
+
+up: $(DEV) ## Install the stack on Kubernetes: make up PROFILE=small DEFAULT_REPO=registry:5000
+	@k8s/up.sh $(SKAFFOLD)
+
+down: ## Uninstall the stack; its data stay
+	@k8s/down.sh
+
+purge: ## Delete the stack with all data; asks first
+	@k8s/purge.sh
+
+smoke: $(DEV) ## Install the stack into the cluster of the kube context and run the quick tests there
+	$(BIN) -m pytest tests/cluster -m smoke $(ARGS)
+
+soak: $(DEV) ## The same with all tests of the cluster
+	$(BIN) -m pytest tests/cluster -m cluster $(ARGS)
 
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
 lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions

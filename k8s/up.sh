@@ -19,11 +19,12 @@ fi
 echo "Installing into the cluster of context $context ..."
 
 if ! skaffold run "$@"; then
-  echo >&2
-  echo "Pods that are not ready, and why:" >&2
   for namespace in taxi-platform taxi-flows; do
-    kubectl get pods --namespace "$namespace" --field-selector status.phase!=Succeeded --output \
-      'go-template={{range .items}}{{$pod := .metadata.name}}{{range .status.containerStatuses}}{{if not .ready}}  {{$pod}}: {{.image}}: {{with .state.waiting}}{{.reason}} {{.message}}{{end}}{{with .state.terminated}}{{.reason}}{{end}}{{"\n"}}{{end}}{{end}}{{end}}' >&2 || true
+    echo >&2
+    echo "Pods of $namespace that are not ready, and what their images and probes met with:" >&2
+    kubectl get pods --namespace "$namespace" | awk '{split($2, ready, "/"); if (NR == 1 || ready[1] != ready[2]) print}' >&2
+    kubectl get events --namespace "$namespace" --field-selector type=Warning,involvedObject.kind=Pod \
+      --output 'custom-columns=POD:.involvedObject.name,REASON:.reason,MESSAGE:.message' | tail -n 20 >&2
   done
   exit 1
 fi
