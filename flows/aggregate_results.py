@@ -74,7 +74,7 @@ def record(
     seed: int,
 ) -> AggregateResult:
     """Keep the statistics."""
-    from flows.steps.record import environment
+    from flows.steps.environment import environment
 
     created = datetime.now(UTC)
     aggregate_id = new_id(created)

@@ -74,7 +74,8 @@ def record_comparison(
 ) -> ComparisonResult:
     """Keep the comparison, also where it fails: no cell succeeded, or more failed than allowed."""
     from flows.steps.compare import overall
-    from flows.steps.record import environment, fingerprints, point_counts, recorded_settings
+    from flows.steps.environment import environment
+    from flows.steps.record import fingerprints, point_counts, recorded_settings
 
     plan, cells = compared.plan, compared.cells
     key = key_of("comparisons", plan.id)

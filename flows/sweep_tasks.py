@@ -106,7 +106,8 @@ def record_sweep(
     run: Run, source: TripSource, points: Points, plan: SweepPlan, cells: tuple[Cell, ...], max_failed: int
 ) -> SweepResult:
     """Keep the sweep, also where it fails: no cell succeeded, or more failed than allowed."""
-    from flows.steps.record import environment, fingerprints, point_counts, recorded_settings
+    from flows.steps.environment import environment
+    from flows.steps.record import fingerprints, point_counts, recorded_settings
 
     place, reason = best(cells, plan.spec.metric)
     key = key_of("sweeps", plan.id)

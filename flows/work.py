@@ -84,7 +84,8 @@ def keep(
     Raises:
         StoreError: the store did not take them; no record is there then.
     """
-    from flows.steps.record import Finished, environment
+    from flows.steps.environment import environment
+    from flows.steps.record import Finished
     from flows.steps.record import record as step
 
     finished = Finished(

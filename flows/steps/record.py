@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING
 
-from flows import __version__
 from flows.errors import UnreadableFileError
 from flows.model import (
     ClusterCounts,
@@ -38,20 +35,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.steps.zones import ZoneTable
-
-LIBRARIES = (
-    "joblib",
-    "numba",
-    "numpy",
-    "pandas",
-    "prefect",
-    "pyarrow",
-    "pyproj",
-    "scikit-learn",
-    "scipy",
-    "shapely",
-)
-"""Distributions whose versions a result may depend on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,22 +161,3 @@ def _sha256(file: SourceFile) -> str:
             "meanwhile. Run it again when the file is complete."
         )
     return digest
-
-
-def environment(settings: Settings, flow_run_id: str | None) -> Environment:
-    """Where and with what this process runs; versions are those that are installed."""
-    return Environment(
-        taxi_flows=__version__,
-        python=platform.python_version(),
-        platform=platform.platform(),
-        libraries={name: version for name in LIBRARIES if (version := _version(name)) is not None},
-        image=settings.image,
-        flow_run_id=flow_run_id,
-    )
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

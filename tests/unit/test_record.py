@@ -15,7 +15,8 @@ from flows.model import SourceFile
 from flows.records import clusters_key, list_records, new_id, read_record, record_key
 from flows.settings import Settings, load_settings
 from flows.steps.clusters import cluster_table, from_parquet
-from flows.steps.record import environment, fingerprint_files, record
+from flows.steps.environment import environment
+from flows.steps.record import fingerprint_files, record
 from flows.steps.zones import load_zone_table
 from flows.store import LocalStore, ObjectInfo
 from tests.unit.experiments import by_zone, finished_experiment
