@@ -15,7 +15,7 @@ sum = $(shell cat requirements/$(1).txt pyproject.toml flows/__init__.py | cksum
 EVALUATION := .venv/evaluation-$(call sum,evaluation).stamp
 DEV := .venv/dev-$(call sum,dev).stamp
 
-.PHONY: help setup run test unit lint bench up down purge smoke soak lock clean
+.PHONY: help setup run test unit lint bench up down purge backup restore smoke soak lock clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/make \1@\2/p' Makefile | awk -F @ '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -57,6 +57,12 @@ down: ## Uninstall the stack; its data stay
 
 purge: ## Delete the stack with all data; asks first
 	@k8s/purge.sh
+
+backup: $(DEV) ## Copy Prefect's database, months and records off the cluster: make backup DIR=folder
+	@$(BIN) -m flows platform backup "$(DIR)"
+
+restore: $(DEV) ## Bring a backup back: make restore DIR=folder (FORCE=1 replaces a database with runs)
+	@$(BIN) -m flows platform restore $(if $(FORCE),--force) "$(DIR)"
 
 smoke: $(DEV) ## Install the stack into the cluster of the kube context and run the quick tests there
 	$(BIN) -m pytest tests/cluster -m smoke $(ARGS)

@@ -1,4 +1,4 @@
-"""`platform apply|env|password|forward`: bring the cluster to what is declared, and get in."""
+"""`platform apply|env|password|forward|backup|restore`: bring the cluster to what is declared, and get in."""
 
 from __future__ import annotations
 
@@ -122,3 +122,33 @@ def forward(context: str | None, platform_namespace: str) -> None:
     from flows.operator.forward import forward as forward_ports
 
     forward_ports(context, platform_namespace, click.echo)
+
+
+@platform.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_context_option
+@_platform_namespace_option
+def backup(folder: Path, context: str | None, platform_namespace: str) -> None:
+    """Copy Prefect's database, months and records into the new folder DIR."""
+    from flows.operator import backup as operator
+    from flows.operator.kube import connect
+    from flows.operator.kubectl import Kubectl
+    from flows.settings import load_settings
+
+    operator.backup(folder, Kubectl(context, platform_namespace), connect(context), load_settings(), click.echo)
+
+
+@platform.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace a database that holds flow runs.")
+@_context_option
+@_platform_namespace_option
+def restore(folder: Path, force: bool, context: str | None, platform_namespace: str) -> None:
+    """Bring a backup back; Prefect's server is stopped meanwhile."""
+    from flows.operator import backup as operator
+    from flows.operator.kube import connect
+    from flows.operator.kubectl import Kubectl
+    from flows.settings import load_settings
+
+    kubectl = Kubectl(context, platform_namespace)
+    operator.restore(folder, kubectl, connect(context), load_settings(), click.echo, force)

@@ -1,0 +1,104 @@
+"""Prefect's database and both buckets off the cluster, and back.
+
+A backup is a folder: prefect.dump (pg_dump's custom format) beside a folder for each bucket, in the layout of the local
+store, so `TAXI_STORE_DIR` may point at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.errors import ParameterError, PlatformError
+from flows.operator.kube import Cluster
+from flows.operator.kubectl import Kubectl
+from flows.settings import Settings
+from flows.store import LocalStore, ObjectStore
+
+DUMP = "prefect.dump"
+_SERVER = "deployment/prefect-server"
+_POSTGRES = ("exec", "--stdin", "postgresql-0", "--container", "postgresql", "--", "sh", "-ec")
+_LOGIN = 'export PGPASSWORD="$POSTGRES_PASSWORD" PGUSER="$POSTGRES_USER" PGDATABASE="$POSTGRES_DB" PGHOST=127.0.0.1; '
+_COUNT_RUNS = "select count(*) from flow_run"
+_READY = "--timeout=300s"
+
+Say = Callable[[str], None]
+
+
+def backup(folder: Path, kubectl: Kubectl, cluster: Cluster, settings: Settings, say: Say) -> None:
+    """Copy everything into a new or empty folder.
+
+    Raises:
+        ParameterError: the folder holds something.
+        ClusterError: the stack is not there, or does not answer.
+        StoreError: MinIO or the folder refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise ParameterError(f"{folder} is not empty: name a new folder.")
+    say("Prefect's database ...")
+    partial = folder / f"{DUMP}.part"
+    kubectl.run(*_POSTGRES, f"{_LOGIN}exec pg_dump --format=custom", stdout=partial)
+    partial.rename(folder / DUMP)
+    with _minio(kubectl, cluster) as store:
+        for bucket in _buckets(settings):
+            say(f"bucket {bucket}: {_copy(store, LocalStore(folder), bucket)} objects")
+
+
+def restore(folder: Path, kubectl: Kubectl, cluster: Cluster, settings: Settings, say: Say, force: bool) -> None:
+    """Bring a backup back. The server is stopped meanwhile; objects that are not of the backup stay.
+
+    Args:
+        force: replace a database that holds flow runs.
+
+    Raises:
+        ParameterError: the folder is no backup.
+        PlatformError: the database holds flow runs, and force is False; nothing was changed.
+        ClusterError: the stack is not there, or does not answer.
+        StoreError: MinIO refuses.
+    """
+    if not (folder / DUMP).is_file():
+        raise ParameterError(f"{folder} is no backup: it has no {DUMP}. `make backup DIR={folder}` makes one.")
+    n_runs = kubectl.run(*_POSTGRES, f'{_LOGIN}psql --tuples-only --command "{_COUNT_RUNS}"').strip()
+    if n_runs != "0" and not force:
+        raise PlatformError(
+            f"the database holds {n_runs} flow runs, which the backup would replace; nothing was changed. Add --force "
+            "(make restore FORCE=1) where that is meant."
+        )
+    say("Prefect's database ...")
+    kubectl.run("scale", _SERVER, "--replicas=0")
+    kubectl.run("wait", "pod", "--for=delete", "--selector=app.kubernetes.io/name=prefect-server", _READY)
+    try:
+        restoring = "exec pg_restore --clean --if-exists --no-owner --single-transaction --dbname=$POSTGRES_DB"
+        kubectl.run(*_POSTGRES, _LOGIN + restoring, stdin=folder / DUMP)
+    finally:
+        kubectl.run("scale", _SERVER, "--replicas=1")
+    kubectl.run("rollout", "status", _SERVER, _READY)
+    with _minio(kubectl, cluster) as store:
+        for bucket in _buckets(settings):
+            say(f"bucket {bucket}: {_copy(LocalStore(folder), store, bucket)} objects")
+
+
+def _buckets(settings: Settings) -> tuple[str, str]:
+    return settings.data_bucket, settings.experiments_bucket
+
+
+def _copy(source: ObjectStore, target: ObjectStore, bucket: str) -> int:
+    """Objects of a bucket, each written whole and checked."""
+    n_objects = 0
+    for found in source.list(bucket):
+        with source.local_path(bucket, found.key) as file:
+            target.put_file(bucket, found.key, file)
+        n_objects += 1
+    return n_objects
+
+
+@contextmanager
+def _minio(kubectl: Kubectl, cluster: Cluster) -> Iterator[ObjectStore]:
+    """MinIO with all rights."""
+    from flows.store.minio import MinioStore
+
+    root = cluster.secret(kubectl.namespace, "minio-root")
+    with kubectl.forwarded("minio", 9000) as endpoint:
+        yield MinioStore(endpoint, root["rootUser"], root["rootPassword"], secure=False)
