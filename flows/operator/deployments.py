@@ -48,6 +48,7 @@ class _Deployment(_Declared):
     name: str
     description: str
     entrypoint: str
+    version_type: Literal["prefect:simple"]
     tags: tuple[str, ...]
     parameters: JsonObject
     schedules: tuple[_Schedule, ...]

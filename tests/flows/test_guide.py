@@ -90,7 +90,7 @@ def run(command: click.Command, args: list[str]) -> None:
     if tuple(args[:2]) in NOT_HERE:
         main.commands[args[0]].commands[args[1]].make_context(args[1], args[2:])  # type: ignore[attr-defined]
         return
-    if args[0] == WITHOUT_END:
+    if args[:1] == [WITHOUT_END]:
         main.commands[WITHOUT_END].make_context(WITHOUT_END, args[1:])
         return
     done = CliRunner().invoke(command, args)
