@@ -93,6 +93,7 @@ PORTS = {
     "prometheus-server": 9090,
     "prometheus-pushgateway": 9091,
     "grafana": 3000,
+    "exporter": 9105,
 }
 MAY = {
     "minio": {"flow-run", "minio-setup", "postgresql-backup", "prometheus-server"},
@@ -103,14 +104,17 @@ MAY = {
         "worker-parallel",
         "worker-coordinator",
         "register",
+        "exporter",
         "prometheus-server",
     },
     "prometheus-server": {"grafana"},
-    "prometheus-pushgateway": {"flow-run", "prometheus-server"},
+    "prometheus-pushgateway": {"flow-run", "postgresql-backup", "prometheus-server"},
     "grafana": {"prometheus-server"},
+    "exporter": {"prometheus-server"},
 }
 BY_NAME = {"flow-run", "worker-sequential", "worker-parallel", "worker-coordinator", "register", "minio-setup"} | {
     "postgresql-backup",
+    "exporter",
     "prefect-server",
     "prometheus-server",
     "grafana",

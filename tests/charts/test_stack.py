@@ -81,7 +81,8 @@ def test_pods_run_the_images_of_the_values(charts: Path) -> None:
     own = "registry.example/taxi-flows-prefect:1"
     upstream = {reference for references in images_in_values().values() for reference in references}
     assert images_of(objects(charts, REQUIRED["platform"])) == upstream | {own}
-    assert images_of(objects(charts, REQUIRED["flows"])) == {own, "registry.example/taxi-flows-operator:1"}
+    others = {f"registry.example/taxi-flows-{name}:1" for name in ("operator", "exporter")}
+    assert images_of(objects(charts, REQUIRED["flows"])) == {own, *others}
 
 
 def platform_yaml(charts: Path, values: Values) -> Any:
@@ -174,7 +175,7 @@ def runs(charts: Path, at_once: bool) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("at_once", [False, True], ids=["one run of each pool", "as many as may run at once"])
 def test_the_small_stack_fits_a_small_node(charts: Path, at_once: bool) -> None:
     asked = [*standing(charts), *runs(charts, at_once)]
-    assert len(standing(charts)) == 9
+    assert len(standing(charts)) == 10
     assert sum(cpu for cpu, _ in asked) <= CPUS
     assert sum(memory for _, memory in asked) <= GIBIBYTES * 2**30
 
@@ -214,7 +215,9 @@ def test_a_changed_rule_starts_prometheus_anew(charts: Path) -> None:
 
 def test_targets_are_services_and_labels_of_pushes_stay(charts: Path) -> None:
     rendered = objects(charts, REQUIRED["platform"])
+    exporter = named(objects(charts, REQUIRED["flows"]), "Service", "exporter")
     services = {one["metadata"]["name"]: one["spec"]["ports"][0] for one in rendered if one["kind"] == "Service"}
+    services[f"exporter.{FLOWS}.svc"] = exporter["spec"]["ports"][0]
     config = yaml.safe_load(named(rendered, "ConfigMap", "prometheus-server")["data"]["prometheus.yaml"])
     jobs = {one["job_name"]: one for one in config["scrape_configs"]}
     targets = {name: one["static_configs"][0]["targets"][0] for name, one in jobs.items() if name != "prometheus"}

@@ -5,13 +5,13 @@ What all charts share. In brackets: what a helper is called with; `.` is the cal
   common.selectorLabels (. COMPONENT)    what selectors ask for; never changes
   common.labels (. COMPONENT)            the same and what people search by
   common.required (. PATH VALUE HINT)    VALUE, or an error that names its path in the values and the hint
-  common.storageClass (.)                line of a claim: own class, else the one of all charts, else the cluster's default
   common.flowsNamespace (.)              namespace of workers and runs
   common.pod (UID TOKEN)                 part of a pod's spec: token or not, no Service variables, Pod Security "restricted"
   common.container (.)                   securityContext of a container by Pod Security "restricted", nothing writable
   common.secretEnv (NAME SECRET KEY)     environment variable from a Secret
   common.httpProbes (PORT LIVE READY)    the three probes by HTTP; up to two minutes to start
-  common.dataClaim (.)                   volumeClaimTemplates with the claim `data`, which outlives the release
+  common.dataClaim (. PERSISTENCE)       volumeClaimTemplates with the claim `data`, which outlives the release; its class:
+                                         its own, else the one of all charts, else the cluster's default
   common.dns ()                          egress rule: names can be looked up
   common.kubernetesApi ()                egress rule: the Kubernetes API by its ports; its address differs from cluster to cluster
   common.pods (LABELS...)                peers in this namespace, one for each map of labels
@@ -43,12 +43,6 @@ helm.sh/chart: {{ printf "%s-%s" $at.Chart.Name $at.Chart.Version | replace "+" 
 {{- $path := index . 1 -}}
 {{- if not $at.Chart.IsRoot }}{{ $path = printf "%s.%s" $at.Chart.Name $path }}{{ end -}}
 {{- required (printf "%s is required: %s" $path (index . 3)) (index . 2) -}}
-{{- end }}
-
-{{- define "common.storageClass" -}}
-{{- with .Values.persistence.storageClass | default (.Values.global).storageClass }}
-storageClassName: {{ . }}
-{{- end }}
 {{- end }}
 
 {{- define "common.flowsNamespace" -}}
@@ -101,6 +95,8 @@ readinessProbe:
 {{- end }}
 
 {{- define "common.dataClaim" -}}
+{{- $at := index . 0 }}
+{{- $persistence := index . 1 -}}
 - apiVersion: v1
   kind: PersistentVolumeClaim
   metadata:
@@ -109,10 +105,12 @@ readinessProbe:
       app.kubernetes.io/part-of: taxi-flows
   spec:
     accessModes: [ReadWriteOnce]
-    {{- include "common.storageClass" . | indent 4 }}
+    {{- with $persistence.storageClass | default ($at.Values.global).storageClass }}
+    storageClassName: {{ . }}
+    {{- end }}
     resources:
       requests:
-        storage: {{ .Values.persistence.size }}
+        storage: {{ $persistence.size }}
 {{- end }}
 
 {{- define "common.dns" -}}
