@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from flows.report.figure import HOT, HOT_FILL, HOT_HULL, LAND, OUTLINE, SURFACE, Chart, label, new_figure
-from flows.steps.projection import LONG_ISLAND_M, to_metres
+from flows.steps.crs import LONG_ISLAND_M, to_metres
 from flows.steps.zones import TLC_CRS
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from flows.model import UNITS_PER_METRE, Points
-from flows.steps.projection import to_metres
+from flows.steps.crs import to_metres
 
 if TYPE_CHECKING:
     import pandas as pd

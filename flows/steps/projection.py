@@ -15,14 +15,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from flows.errors import SettingsError
 from flows.kernels import locate as kernel
 from flows.model import UNITS_PER_METRE, CityBox
+from flows.steps.crs import LONG_ISLAND_M, to_metres
 
-WGS84 = "EPSG:4326"
-LONG_ISLAND_M = "EPSG:32118"
 _DEGREE = 8
 _WORST_FIT_M = 1e-5
 
@@ -74,12 +73,6 @@ class GridProjection:
             status,
             keys,
         )
-
-
-@lru_cache(maxsize=1)
-def to_metres() -> Transformer:
-    """PROJ's own WGS84 (lon, lat) to EPSG:32118 metres."""
-    return Transformer.from_crs(WGS84, LONG_ISLAND_M, always_xy=True)
 
 
 def project(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from pyproj import Transformer
 from shapely.geometry import shape
 
 from flows.errors import ZoneTableError
-from flows.steps.projection import WGS84
+from flows.steps.crs import WGS84
 
 TLC_CRS = "EPSG:2263"
 """NAD83 / New York Long Island, US survey feet: what TLC's zones are drawn in."""

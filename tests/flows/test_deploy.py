@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
@@ -114,6 +115,15 @@ def test_the_guides_schedules_and_pools(deployed: dict[str, DeploymentResponse])
         for name, pool, adapter in (("default", "sequential", "sklearn"), ("parallel", "parallel", "sklearn_parallel")):
             held = deployed[f"{flow}/{name}"]
             assert (held.work_pool_name, held.parameters["adapter_type"]) == (pool, adapter)
+
+
+def test_schedules_make_runs(client: SyncPrefectClient, deployed: dict[str, DeploymentResponse]) -> None:
+    daily = deployed["daily_adapter_comparison_flow/default"]
+    client._client.post(f"/deployments/{daily.id}/schedule").raise_for_status()
+    runs = client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[daily.id])))
+    starts = [one.expected_start_time for one in runs if one.auto_scheduled]
+    assert starts
+    assert all(start is not None and (start.hour, start.minute) == (2, 0) for start in starts)
 
 
 @pytest.mark.usefixtures("deployed")  # first, so that it lists no deployment of ours

@@ -60,6 +60,19 @@ def test_registration_needs_none_of_the_flows_libraries() -> None:
     assert imported_by(statement) & heavy <= {"jinja2"}, "jinja2 is Prefect's own"
 
 
+def test_reports_are_written_without_what_clusters() -> None:
+    """The images that only report hold neither numba nor scikit-learn."""
+    modules = [f"flows.report.{path.stem}" for path in (REPOSITORY / "flows" / "report").glob("[a-z]*.py")]
+    assert imported_by(f"import {', '.join(modules)}") & HEAVY <= {
+        "numpy",
+        "pandas",
+        "pyarrow",
+        "pyproj",
+        "shapefile",
+        "shapely",
+    }
+
+
 def test_only_the_operator_and_the_exporter_speak_to_prefects_api() -> None:
     found = set()
     for path in (REPOSITORY / "flows").rglob("*.py"):
