@@ -1,7 +1,7 @@
 """Every metric, once: name, type, unit, labels and help. README, dashboards and rules are checked against this table.
 
-The exporter serves those of source "exporter", a run pushes those of source "run" to the Pushgateway. A pushed metric
-also carries `flow` and `adapter`, which make its group there.
+The exporter serves those of source "exporter", a run pushes those of source "run" to the Pushgateway, the daily backup
+those of source "backup". What a run pushes also carries `flow` and `adapter`, which make its group there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MetricDefinition:
     unit: str
     labels: tuple[str, ...]
     help: str
-    source: Literal["exporter", "run"] = "exporter"
+    source: Literal["exporter", "run", "backup"] = "exporter"
 
 
 Values = Mapping[tuple[str, ...], float]
@@ -147,6 +147,13 @@ SPEED_UP = _of_run(
     "Fit time of the comparison's first adapter over this one's; absent where there are too few points to tell.",
 )  # fmt: skip
 LAST_SUCCESS = _of_run("last_success_timestamp_seconds", "seconds", "When the last run succeeded, Unix time.")
+
+POSTGRES_DATABASE_SIZE = MetricDefinition(
+    "postgres_database_size_bytes", "gauge", "bytes", (), "Size of Prefect's database at its last backup.", "backup"
+)
+POSTGRES_VOLUME_SIZE = MetricDefinition(
+    "postgres_volume_size_bytes", "gauge", "bytes", (), "Size of the volume that the database lies on.", "backup"
+)
 
 METRICS = tuple(value for value in list(globals().values()) if isinstance(value, MetricDefinition))
 

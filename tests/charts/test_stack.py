@@ -204,10 +204,10 @@ def test_a_changed_rule_starts_prometheus_anew(charts: Path) -> None:
         return dict(server["spec"]["template"]["metadata"]["annotations"])
 
     before = annotations()
-    file = charts / "prometheus/files/rules/targets.yaml"
+    file = charts / "prometheus/files/rules/alerts.yaml"
     text = file.read_text(encoding="utf-8")
     try:
-        file.write_text(text.replace("TargetDown", "TargetGone"), encoding="utf-8")
+        file.write_text(text.replace("MinIO does not answer", "No answer from MinIO"), encoding="utf-8")
         assert annotations() != before
     finally:
         file.write_text(text, encoding="utf-8")

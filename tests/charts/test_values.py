@@ -116,6 +116,16 @@ def test_an_unknown_key_of_a_part_is_refused(charts: Path, part: str) -> None:
     assert re.search(rf"{part}:\n- at '': additional properties 'nosuchkey' not allowed", said)
 
 
+MAY_BE_EMPTY = {"storageClass", "alertFor"}
+
+
+def test_who_notifies_says_how(charts: Path) -> None:
+    files = (*REQUIRED["grafana"].files, "grafana/ci/notifications-values.yaml")
+    for path in ("existingSecret", "email.host", "email.from"):
+        said = refused(charts, Values("grafana", files, (f"notifications.{path}=",)))
+        assert f"notifications.{path} is required" in said
+
+
 def empty_in(chart: str) -> list[str]:
     """Paths of values that have no default and must be given."""
     values = read(chart, "values.yaml")
@@ -125,7 +135,7 @@ def empty_in(chart: str) -> list[str]:
             below = f"{path}.{key}".lstrip(".")
             if isinstance(value, dict):
                 yield from walk(value, below)
-            elif value == "" and key != "storageClass":
+            elif value == "" and key not in MAY_BE_EMPTY and not path.startswith("notifications"):
                 yield below
 
     return list(walk(values))

@@ -12,6 +12,7 @@ What all charts share. In brackets: what a helper is called with; `.` is the cal
   common.httpProbes (PORT LIVE READY)    the three probes by HTTP; up to two minutes to start
   common.dataClaim (. PERSISTENCE)       volumeClaimTemplates with the claim `data`, which outlives the release; its class:
                                          its own, else the one of all charts, else the cluster's default
+  common.telemetryFile (. PATH)          a file of dashboards or alerts, with this installation's links and waiting times
   common.dns ()                          egress rule: names can be looked up
   common.kubernetesApi ()                egress rule: the Kubernetes API by its ports; its address differs from cluster to cluster
   common.pods (LABELS...)                peers in this namespace, one for each map of labels
@@ -111,6 +112,13 @@ readinessProbe:
     resources:
       requests:
         storage: {{ $persistence.size }}
+{{- end }}
+
+{{- define "common.telemetryFile" -}}
+{{- $global := (index . 0).Values.global | default dict }}
+{{- $text := (index . 0).Files.Get (index . 1) | replace "http://localhost:4200" ($global.prefectUiUrl | default "http://localhost:4200") }}
+{{- with $global.alertFor }}{{ $text = regexReplaceAll "(?m)^( *)for: \\S+$" $text (print "${1}for: " .) }}{{ end }}
+{{- $text }}
 {{- end }}
 
 {{- define "common.dns" -}}

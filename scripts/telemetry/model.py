@@ -1,0 +1,50 @@
+"""What an alert and a recording rule are, whoever evaluates them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PREFECT_UI = "http://localhost:4200"
+"""Where links lead; the charts put their value `prefectUiUrl` in its place."""
+
+DATA_SOURCE = "prometheus"
+"""uid of Grafana's data source, which charts/grafana provisions."""
+
+EVALUATED_EVERY = "1m"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A query that Prometheus keeps the result of, under the name level:metric:operation."""
+
+    name: str
+    expr: str
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A condition on the value of each series of a query.
+
+    name: also the title in Grafana and of the runbook in README.md.
+    value: PromQL; where it has no series, nothing is wrong.
+    comparison, threshold: the alert holds for every series whose value is above or below the threshold.
+    for_minutes: how long it must hold.
+    summary, description: Prometheus's templates; $labels and $value are known to Grafana too.
+    runbook: what to do, as Markdown.
+    """
+
+    name: str
+    value: str
+    comparison: Literal[">", "<"]
+    threshold: float
+    for_minutes: int
+    severity: Literal["critical", "warning"]
+    summary: str
+    description: str
+    runbook: str
+
+    @property
+    def expr(self) -> str:
+        """The condition as one PromQL expression."""
+        return f"({self.value}) {self.comparison} {self.threshold:g}"

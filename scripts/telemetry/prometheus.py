@@ -1,0 +1,45 @@
+"""Recording and alerting rules as Prometheus reads them."""
+
+from __future__ import annotations
+
+import yaml
+
+from scripts.telemetry.alerts import ALERTS
+from scripts.telemetry.model import EVALUATED_EVERY, Alert
+from scripts.telemetry.recordings import RECORDINGS
+
+
+def recording_rules() -> str:
+    """The rule file of what is recorded."""
+    rules = [{"record": one.name, "expr": one.expr} for one in RECORDINGS]
+    return as_yaml({"groups": [{"name": "recordings", "rules": rules}]})
+
+
+def alerting_rules() -> str:
+    """The rule file of the alerts, for promtool and for an Alertmanager of the user's own."""
+    groups = [
+        {"name": group, "interval": EVALUATED_EVERY, "rules": [_rule(alert) for alert in alerts]}
+        for group, alerts in ALERTS.items()
+    ]
+    return as_yaml({"groups": groups})
+
+
+def _rule(alert: Alert) -> dict[str, object]:
+    return {
+        "alert": alert.name,
+        "expr": alert.expr,
+        "for": f"{alert.for_minutes}m",
+        "labels": {"severity": alert.severity},
+        "annotations": told(alert),
+    }
+
+
+def told(alert: Alert) -> dict[str, str]:
+    """What a person is told."""
+    return {"summary": alert.summary, "description": alert.description, "runbook": alert.runbook}
+
+
+def as_yaml(tree: object) -> str:
+    """A file that says where it comes from."""
+    text = yaml.safe_dump(tree, sort_keys=False, width=120, allow_unicode=True)
+    return f"# Written by `python -m scripts.telemetry`; the definitions are in scripts/telemetry/.\n{text}"
