@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings
 
 from flows.metrics import GROUPING_LABELS, METRICS, MetricDefinition
 from flows.settings import Settings
+from scripts.telemetry.alerts import ALERTS
+from scripts.telemetry.model import Alert
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
@@ -59,7 +61,19 @@ def benchmark_tables() -> str:
     return "\n\n".join("\n".join(table) for table in tables)
 
 
-PARTS = {"settings": settings_table, "metrics": metrics_table, "benchmarks": benchmark_tables}
+def runbooks() -> str:
+    """What to do about each alert, under a heading of its name."""
+    alerts = [alert for group in ALERTS.values() for alert in group]
+    return "\n\n".join(f"#### {one.name}\n\n{_when(one)} {one.runbook}" for one in alerts)
+
+
+def _when(alert: Alert) -> str:
+    summary = re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", lambda match: match[1].upper(), alert.summary)
+    waits = f" for {alert.for_minutes} minutes" if alert.for_minutes else ""
+    return f"*{alert.severity}: {summary}{waits}.*"
+
+
+PARTS = {"settings": settings_table, "metrics": metrics_table, "runbooks": runbooks, "benchmarks": benchmark_tables}
 
 
 def with_parts(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable, Row
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -150,10 +151,11 @@ def _dashboard(uid: str, title: str, variables: Sequence[QueryVariable], parts: 
     )
     for variable in variables:
         dashboard = dashboard.with_variable(variable)
+    ids = count(1)
     for name, panels in parts.items():
-        dashboard = dashboard.with_row(Row(name))
+        dashboard = dashboard.with_row(Row(name).id(next(ids)))
         for panel in panels:
-            dashboard = dashboard.with_panel(panel)
+            dashboard = dashboard.with_panel(panel.id(next(ids)))
     return JSONEncoder(sort_keys=True, indent=2).encode(dashboard.build()) + "\n"
 
 
