@@ -21,7 +21,12 @@ WORKLOADS = {
         "statefulset/prometheus-pushgateway",
         "statefulset/grafana",
     },
-    FLOWS: {"deployment/worker-sequential", "deployment/worker-parallel", "deployment/worker-coordinator"},
+    FLOWS: {
+        "deployment/worker-sequential",
+        "deployment/worker-parallel",
+        "deployment/worker-coordinator",
+        "statefulset/exporter",
+    },
 }
 
 
