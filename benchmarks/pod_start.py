@@ -62,9 +62,15 @@ def kubectl(*arguments: str) -> str:
 
 
 def one(kind: str, run: FlowRun) -> Any:
-    """The one object of a flow run."""
+    """The one object of a flow run; empty where there is none yet."""
     found = json.loads(kubectl("get", kind, "-l", f"prefect.io/flow-run-id={run.id}", "-o", "json"))["items"]
-    return found[0]
+    return found[0] if found else {}
+
+
+def container_state(run: FlowRun) -> Any:
+    """State of the container of a flow run: waiting, running or terminated."""
+    statuses = one("pods", run).get("status", {}).get("containerStatuses", [])
+    return statuses[0]["state"] if statuses else {}
 
 
 def measure(client: SyncPrefectClient, month: str) -> Start:
@@ -73,21 +79,21 @@ def measure(client: SyncPrefectClient, month: str) -> Start:
     parameters = {"data_source": month, "eps": 0.1, "min_samples": 50}
     run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
     deadline = time.monotonic() + END_SECONDS
-    while not ((run := client.read_flow_run(run.id)).state and run.state and run.state.is_final()):
+    while "terminated" not in (state := container_state(run)):
         if time.monotonic() > deadline:
-            raise SystemExit(f"flow run {run.id} did not end within {END_SECONDS} s; its state is {run.state}")
+            raise SystemExit(f"flow run {run.id} did not end within {END_SECONDS} s; its container is {state}")
         time.sleep(0.5)
-    if not run.state.is_completed():
+    run = client.read_flow_run(run.id)
+    if run.state is None or not run.state.is_completed():
         raise SystemExit(f"flow run {run.id} ended as {run.state}")
     pod, job = one("pods", run), one("jobs", run)
     first = kubectl("logs", pod["metadata"]["name"], "--timestamps").split(maxsplit=1)[0]
-    (status,) = pod["status"]["containerStatuses"]
     if run.created is None or run.start_time is None:
         raise SystemExit(f"flow run {run.id} has no times")
     return Start(
         created=run.created,
         job=moment(job["metadata"]["creationTimestamp"]),
-        container=moment(status["state"]["terminated"]["startedAt"]),
+        container=moment(state["terminated"]["startedAt"]),
         first_line=moment(first),
         running=run.start_time,
     )
