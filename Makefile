@@ -67,8 +67,9 @@ restore: $(DEV) ## Bring a backup back: make restore DIR=folder (FORCE=1 replace
 smoke: $(DEV) ## Install the stack into the cluster of the kube context and run the quick tests there
 	$(BIN) -m pytest tests/cluster -m smoke $(ARGS)
 
-soak: $(DEV) ## The same with all tests of the cluster
-	$(BIN) -m pytest tests/cluster -m cluster $(ARGS)
+soak: $(DEV) ## The same with all tests of the cluster; tests/cluster/soak.md gets the table
+	$(BIN) -m pytest tests/cluster -m cluster --junitxml=build/soak.xml $(ARGS); ended=$$?; \
+	$(BIN) -m tests.cluster.table build/soak.xml; exit $$ended
 
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
 lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions
