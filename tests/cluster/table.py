@@ -16,7 +16,7 @@ TABLE = REPOSITORY / "tests" / "cluster" / "soak.md"
 
 def table(report: Path) -> str:
     """One row for each test: how it ended, how long it took, what it measured."""
-    cases = list(ElementTree.parse(report).iter("testcase"))
+    cases = list(ElementTree.parse(report).iter("testcase"))  # noqa: S314  (pytest's own)
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout.strip()
