@@ -28,7 +28,7 @@ run: $(EVALUATION) ## Cluster a synthetic month as a Prefect flow: its result ta
 	$(BIN) -m flows evaluate $(MONTH) --eps 0.1 --min-samples 50
 
 test: lint ## Lint, then run all tests with coverage; sets up what is missing
-	$(BIN) -m pytest --cov $(ARGS)
+	$(BIN) -m pytest --cov --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 unit: $(DEV) ## Run the unit tests only, without coverage: make unit ARGS="-k prepare"
 	$(BIN) -m pytest tests/unit $(ARGS)
