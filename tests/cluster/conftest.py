@@ -74,15 +74,15 @@ def platform_env() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def environment(stack: None) -> Mapping[str, str]:
     """The exports of `taxi-flows platform env`."""
     return platform_env()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
-    """The stack through forwarded ports of its own."""
+    """The stack through forwarded ports of its own; for each test, since some of them install it anew."""
     with ExitStack() as stack:
         api = stack.enter_context(forwarded(PLATFORM, "prefect-server", 4200))
         stack.enter_context(
@@ -110,13 +110,13 @@ def opened_store(secret: str) -> Iterator[ObjectStore]:
         yield open_store(Settings(minio=minio))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def months(cluster: Cluster, real_files: Path) -> tuple[str, ...]:
     """Real months in MinIO, by their keys."""
-    files = [real_files / "coords" / name for name in MONTHS]
-    for file in files:
-        cluster.store.put_file("taxi-data", file.name, file)
-    return tuple(file.name for file in files)
+    for name in MONTHS:
+        if cluster.store.stat("taxi-data", name) is None:
+            cluster.store.put_file("taxi-data", name, real_files / "coords" / name)
+    return MONTHS
 
 
 MONTHS = (

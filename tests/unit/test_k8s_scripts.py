@@ -84,6 +84,12 @@ def contents(held: Path) -> dict[str, dict[str, str]]:
     return {f"{file.parts[-3]}/{file.name}": yaml.safe_load(file.read_text()) for file in held.glob("*/secret/*")}
 
 
+def test_scripts_can_be_run() -> None:
+    """By make and by Skaffold, from a fresh clone."""
+    scripts = [*(REPOSITORY / "k8s").glob("*.sh"), REPOSITORY / "images" / "taxi-flows", REPOSITORY / ".ci" / "run"]
+    assert [script.name for script in scripts if not os.access(script, os.X_OK)] == []
+
+
 def test_shellcheck_finds_nothing() -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
     done = subprocess.run([str(shellcheck), *map(str, SCRIPTS)], capture_output=True, text=True, check=False)
