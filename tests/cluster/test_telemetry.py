@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from random import Random
 
 import pytest
-from prefect.states import Cancelling
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Pending, Running
 
+from flows import metrics
 from scripts.telemetry.alerts import ALERTS
 from tests.cluster.kube import FLOWS, PLATFORM, get, kubectl, wait_until
 from tests.cluster.prometheus import Sample, alerts, query, total
@@ -185,3 +189,42 @@ def run_to_end(run_id: object) -> str:
         return state if state in final else None
 
     return wait_until(ended, f"the end of {run_id}", 300, every_seconds=5)
+
+
+FINALS: dict[str, Callable[[], State]] = {
+    "success": Completed,
+    "failed": Failed,
+    "crashed": Crashed,
+    "cancelled": Cancelled,
+}
+RUNS, RSS_MIB, LAG_P95_SECONDS = 500, 150, 1.0
+
+
+@flow
+def stub_of_the_soak() -> None:
+    """Never called: the test takes the worker's part and reports its states."""
+
+
+def test_500_runs_are_counted_exactly(cluster: Cluster, record_property: Callable[[str, object], None]) -> None:
+    name = "stub-of-the-soak"
+    before = {status: total(f'prefect_flow_runs_total{{flow_name="{name}",status="{status}"}}') for status in FINALS}
+    ends = Random(7).choices(list(FINALS), k=RUNS)  # noqa: S311  (no secret)
+    for status in ends:
+        run = cluster.prefect.create_flow_run(stub_of_the_soak, state=Pending())
+        cluster.prefect.set_flow_run_state(run.id, Running(), force=True)
+        cluster.prefect.set_flow_run_state(run.id, FINALS[status](), force=True)
+    wanted = {status: before[status] + ends.count(status) for status in FINALS}
+
+    def exact() -> bool:
+        now = {status: total(f'prefect_flow_runs_total{{flow_name="{name}",status="{status}"}}') for status in FINALS}
+        return now == wanted
+
+    wait_until(exact, f"{wanted}", 90, every_seconds=5)
+    lag = f"histogram_quantile(0.95, sum by (le) (increase({metrics.EXPORTER_LAG.name}_bucket[10m])))"
+    (p95,) = query(lag)
+    status_file = kubectl("exec", "-n", FLOWS, "exporter-0", "--", "cat", "/proc/1/status")
+    (rss_kib,) = re.findall(r"VmRSS:\s+(\d+) kB", status_file)
+    record_property("lag p95", f"{p95.value:.2f} s")
+    record_property("RSS of the exporter", f"{int(rss_kib) / 1024:.0f} MiB")
+    assert p95.value < LAG_P95_SECONDS
+    assert int(rss_kib) / 1024 < RSS_MIB
