@@ -16,10 +16,6 @@ def _quantile(quantile: float) -> Recording:
     )
 
 
-ENDED = Recording(
-    f"flow_name_deployment_status:{FLOW_RUNS.name.removesuffix('_total')}:increase1h",
-    f"sum by ({_DEPLOYMENT}, status) (increase({FLOW_RUNS.name}[1h]))",
-)
 FAILURE_RATIO = Recording(
     f"flow_name_deployment:{FLOW_RUNS.name.removesuffix('_total')}:failure_ratio1h",
     f'sum by ({_DEPLOYMENT}) (increase({FLOW_RUNS.name}{{status=~"failed|crashed"}}[1h])) / '
@@ -28,4 +24,4 @@ FAILURE_RATIO = Recording(
 DURATION_P50 = _quantile(0.5)
 DURATION_P95 = _quantile(0.95)
 
-RECORDINGS = (ENDED, FAILURE_RATIO, DURATION_P50, DURATION_P95)
+RECORDINGS = (FAILURE_RATIO, DURATION_P50, DURATION_P95)

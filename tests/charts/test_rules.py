@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
 
 from scripts.telemetry.alerts import ALERTS
+from scripts.telemetry.recordings import RECORDINGS
 from tests.charts.rule_cases import ALL_FINE, CASES, Case
 from tests.conftest import REPOSITORY
 
@@ -69,8 +71,50 @@ def as_test(case: Case) -> dict[str, object]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_alerts(promtool: str, case: Case, tmp_path: Path) -> None:
-    suite = {"rule_files": [str(file) for file in RULES], "evaluation_interval": "1m", "tests": [as_test(case)]}
-    file = tmp_path / "rules.test.yaml"
+    judge(promtool, as_test(case), tmp_path)
+
+
+def judge(promtool: str, test: Mapping[str, object], folder: Path) -> None:
+    """Let promtool run one test over all rules."""
+    suite = {"rule_files": [str(file) for file in RULES], "evaluation_interval": "1m", "tests": [test]}
+    file = folder / "rules.test.yaml"
     file.write_text(yaml.safe_dump(suite), encoding="utf-8")
     done = subprocess.run([promtool, "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+BUCKETS = {
+    f'prefect_flow_run_duration_seconds_bucket{{flow_name="f",deployment="default",work_pool="p",le="{le}"}}': values
+    for le, values in (("5", "0x9 10x100"), ("10", "0x9 20x100"), ("+Inf", "0x9 20x100"))
+}
+COUNTS = {
+    f'prefect_flow_runs_total{{flow_name="f",deployment="default",work_pool="p",status="{status}"}}': values
+    for status, values in (
+        ("success", "0x9 3x100"),
+        ("failed", "0x9 1x100"),
+        ("crashed", "0x100"),
+        ("cancelled", "0x9 4x100"),
+    )
+}
+RECORDED: dict[str, tuple[dict[str, str], float]] = {
+    "flow_name_deployment:prefect_flow_run_duration_seconds:p50_1h": (BUCKETS, 5.0),
+    "flow_name_deployment:prefect_flow_run_duration_seconds:p95_1h": (BUCKETS, 9.5),
+    "flow_name_deployment:prefect_flow_runs:failure_ratio1h": (COUNTS, 0.25),
+}
+"""Half of twenty runs took up to 5 s, the others up to 10 s; of four that were not cancelled one failed."""
+
+
+def test_every_recording_has_a_value_to_be() -> None:
+    assert set(RECORDED) == {one.name for one in RECORDINGS}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recordings(promtool: str, name: str, tmp_path: Path) -> None:
+    series, value = RECORDED[name]
+    sample = {"labels": f'{name}{{flow_name="f", deployment="default", work_pool="p"}}', "value": value}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": one, "values": values} for one, values in series.items()],
+        "promql_expr_test": [{"expr": name, "eval_time": "30m", "exp_samples": [sample]}],
+    }
+    judge(promtool, test, tmp_path)

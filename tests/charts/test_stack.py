@@ -213,6 +213,37 @@ def test_a_changed_rule_starts_prometheus_anew(charts: Path) -> None:
         file.write_text(text, encoding="utf-8")
 
 
+@pytest.mark.parametrize("kind", ["prometheus-rules", "grafana-alerting"])
+def test_alerts_wait_and_link_as_the_values_say(charts: Path, kind: str) -> None:
+    set_to = Values(
+        "platform", REQUIRED["platform"].files, ("global.alertFor=15s", "global.prefectUiUrl=https://prefect.example")
+    )
+    plain = "".join(named(objects(charts, REQUIRED["platform"]), "ConfigMap", kind)["data"].values())
+    shown = "".join(named(objects(charts, set_to), "ConfigMap", kind)["data"].values())
+    assert plain.count("http://localhost:4200") == shown.count("https://prefect.example") > 0
+    waits = [line.strip() for line in shown.splitlines() if line.strip().startswith("for:")]
+    assert len(waits) == 16
+    assert set(waits) == {"for: 15s"}
+
+
+def test_nobody_is_notified_unless_asked_for(charts: Path) -> None:
+    data = named(objects(charts, REQUIRED["grafana"]), "ConfigMap", "grafana-alerting")["data"]
+    assert set(data) == {"rules.yaml"}
+
+
+def test_alerts_go_to_a_contact_point_that_exists(charts: Path) -> None:
+    values = Values("grafana", ("grafana/ci/notifications-values.yaml",))
+    rendered = objects(charts, values)
+    told = yaml.safe_load(named(rendered, "ConfigMap", "grafana-alerting")["data"]["notifications.yaml"])
+    (point,), (policy,) = told["contactPoints"], told["policies"]
+    assert policy["receiver"] == point["name"]
+    assert {one["type"] for one in point["receivers"]} == {"webhook", "slack", "email"}
+    assert len({one["uid"] for one in point["receivers"]}) == 3
+    (container,) = named(rendered, "StatefulSet", "grafana")["spec"]["template"]["spec"]["containers"]
+    given = {one["name"] for one in container["env"]}
+    assert set(re.findall(r"\$(\w+)", str(point))) <= given
+
+
 def test_targets_are_services_and_labels_of_pushes_stay(charts: Path) -> None:
     rendered = objects(charts, REQUIRED["platform"])
     exporter = named(objects(charts, REQUIRED["flows"]), "Service", "exporter")

@@ -145,6 +145,20 @@ def test_a_run_out_of_memory_is_counted_and_alerts(cluster: Cluster, months: tup
         wait_until(lambda name=name: alerts(name) or None, name, 150, every_seconds=5)  # type: ignore[misc]
 
 
+def test_a_run_without_its_image_is_counted_and_alerts(cluster: Cluster, months: tuple[str, ...]) -> None:
+    before = total('prefect_pod_failures_total{reason="ImagePullError"}')
+    crashed = counted("experiment_pipeline", "parallel", "crashed")
+    variables = {"image": "localhost:5000/no-such-image:2", "active_deadline_seconds": 60}
+    run = cluster.start("experiment_pipeline/parallel", {"data_source": months[0]}, variables)
+    wait_until(lambda: total('prefect_pod_failures_total{reason="ImagePullError"}') > before, "the reason", 120, 3)
+    ended = cluster.finish(run.id)
+    assert ended.state is not None
+    assert ended.state.is_crashed()
+    seen(lambda: counted("experiment_pipeline", "parallel", "crashed") == crashed + 1, "a crash")
+    firing = wait_until(lambda: alerts("FlowCannotStart") or None, "FlowCannotStart", 150, every_seconds=5)
+    assert "ImagePullError" in {one["labels"]["reason"] for one in firing}
+
+
 def test_an_object_store_that_is_down_alerts_until_it_is_back() -> None:
     kubectl("scale", "statefulset/minio", "-n", PLATFORM, "--replicas=0")
     try:
