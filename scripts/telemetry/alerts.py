@@ -245,7 +245,7 @@ RESULTS = (
         severity="warning",
         summary="The parallel adapter was slower than the sequential one: {{ $value | humanize }} times its speed",
         description="In the last daily comparison; one with too few points to tell has no ratio. "
-        f"{PREFECT_UI}/runs?flow={DAILY}.",
+        f"{PREFECT_UI}/runs?state=Completed.",
         runbook="Look at the comparison's report: did the pods share a node with other work, did the parallel run have "
         "fewer CPUs than its limit (`n_jobs` in the record), has the month become small?",
     ),
@@ -259,7 +259,7 @@ RESULTS = (
         severity="warning",
         summary="The score of {{ $labels.adapter }} fell by {{ $value | humanize }} below the median of seven days",
         description="In the last daily comparison; one with too few points to tell does not count. "
-        f"{PREFECT_UI}/runs?flow={DAILY}.",
+        f"{PREFECT_UI}/runs?state=Completed.",
         runbook="Compare the last record with an older one: `taxi-flows records diff ID ID`. Another month, more "
         "dropped points or other settings are the usual causes; the margin is 0.1 of a score from 0 to 1.",
     ),
