@@ -76,6 +76,15 @@ def test_what_only_buildkit_knows_is_not_used() -> None:
         assert not re.search(r"^# syntax=|RUN --mount|<<|COPY .*--(?:link|chmod)", text, re.MULTILINE)
 
 
+def test_images_are_told_their_revision() -> None:
+    skaffold = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text(encoding="utf-8"))
+    given = {
+        one["image"].removeprefix("taxi-flows-"): one["docker"]["buildArgs"] for one in skaffold["build"]["artifacts"]
+    }
+    assert {name for name, arguments in given.items() if arguments == {"REVISION": "{{.IMAGE_TAG}}"}} == set(DERIVED)
+    assert set(given["base"]) == {"SOURCE"}
+
+
 def test_skaffold_builds_every_image_that_a_release_uses() -> None:
     skaffold = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text(encoding="utf-8"))
     built = {one["image"].removeprefix("taxi-flows-"): one["docker"] for one in skaffold["build"]["artifacts"]}
