@@ -205,6 +205,19 @@ def run_to_end(run_id: object) -> str:
     return wait_until(ended, f"the end of {run_id}", 300, every_seconds=5)
 
 
+@pytest.mark.usefixtures("stack")
+def test_the_daily_backup_tells_the_size_of_the_database() -> None:
+    kubectl("delete", "job", "backup-by-hand", "-n", PLATFORM, "--ignore-not-found")
+    kubectl("create", "job", "backup-by-hand", "-n", PLATFORM, "--from=cronjob/postgresql-backup")
+    try:
+        kubectl("wait", "--for=condition=Complete", "job/backup-by-hand", "-n", PLATFORM, "--timeout=180s")
+        assert "200" in kubectl("logs", "job/backup-by-hand", "-n", PLATFORM, "-c", "sizes")
+    finally:
+        kubectl("delete", "job", "backup-by-hand", "-n", PLATFORM, "--wait=false")
+    seen(lambda: total(metrics.POSTGRES_VOLUME_SIZE.name) == 2 * 2**30, "the volume of values-small.yaml")
+    assert 2**20 < total(metrics.POSTGRES_DATABASE_SIZE.name) < 2**30
+
+
 FINALS: dict[str, Callable[[], State]] = {
     "success": Completed,
     "failed": Failed,
