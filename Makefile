@@ -68,8 +68,9 @@ smoke: $(DEV) ## Install the stack into the cluster of the kube context and run 
 	$(BIN) -m pytest tests/cluster -m smoke $(ARGS)
 
 soak: $(DEV) ## The same with all tests of the cluster; tests/cluster/soak.md gets the table
-	$(BIN) -m pytest tests/cluster -m cluster --junitxml=build/soak.xml $(ARGS); ended=$$?; \
-	$(BIN) -m tests.cluster.table build/soak.xml; exit $$ended
+	@report=build/soak-$$(git describe --always --dirty).xml; \
+	$(BIN) -m pytest tests/cluster -m cluster -o junit_family=xunit1 --junitxml=$$report $(ARGS); ended=$$?; \
+	$(BIN) -m tests.cluster.table $$report; exit $$ended
 
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
 lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions

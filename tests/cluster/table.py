@@ -1,11 +1,10 @@
-"""Write the table of a `make soak` from pytest's JUnit file: `python -m tests.cluster.table JUNIT_XML`."""
+"""Write the table of a `make soak` from pytest's JUnit file: `python -m tests.cluster.table soak-COMMIT.xml...`."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,21 +13,24 @@ from tests.conftest import REPOSITORY
 TABLE = REPOSITORY / "tests" / "cluster" / "soak.md"
 
 
-def table(report: Path) -> str:
-    """One row for each test: how it ended, how long it took, what it measured."""
-    cases = list(ElementTree.parse(report).iter("testcase"))  # noqa: S314  (pytest's own)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    head = f"`make soak` of {commit}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {len(cases)} tests."
-    return "\n".join(
-        [head, "", "| test | ended | seconds | measured |", "| --- | --- | --: | --- |", *map(_row, cases), ""]
-    )
+def table(reports: Sequence[Path]) -> str:
+    """One row for each test: the commit, how it ended, how long it took, what it measured; later reports win."""
+    rows: dict[str, str] = {}
+    for report in reports:
+        commit = report.stem.removeprefix("soak-")
+        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  (pytest's own)
+            rows[_name(case)] = f"| {_name(case)} | {commit} | {_ended(case)} |"
+    head = f"`make soak`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {len(rows)} tests."
+    columns = ["| test | commit | ended | seconds | measured |", "| --- | --- | --- | --: | --- |"]
+    return "\n".join([head, "", *columns, *rows.values(), ""])
 
 
-def _row(case: ElementTree.Element) -> str:
-    name = f"{case.get('classname', '').rpartition('.')[2]}: {case.get('name', '').replace('_', ' ').replace('|', '/')}"
-    return f"| {name} | {_outcome(case)} | {float(case.get('time', 0)):.0f} | {'; '.join(_measured(case))} |"
+def _name(case: ElementTree.Element) -> str:
+    return f"{case.get('classname', '').rpartition('.')[2]}: {case.get('name', '').replace('_', ' ').replace('|', '/')}"
+
+
+def _ended(case: ElementTree.Element) -> str:
+    return f"{_outcome(case)} | {float(case.get('time', 0)):.0f} | {'; '.join(_measured(case))}"
 
 
 def _outcome(case: ElementTree.Element) -> str:
@@ -42,5 +44,5 @@ def _measured(case: ElementTree.Element) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    TABLE.write_text(table(Path(sys.argv[1])), encoding="utf-8")
+    TABLE.write_text(table([Path(name) for name in sys.argv[1:]]), encoding="utf-8")
     sys.stdout.write(f"wrote {TABLE.relative_to(REPOSITORY)}\n")
