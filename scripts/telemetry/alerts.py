@@ -17,6 +17,9 @@ DAILY, WEEKLY = "daily_adapter_comparison_flow", "weekly_parameter_sweep_flow"
 LONGEST_RUN_HOURS = 6
 """activeDeadlineSeconds of the work pool `coordinator`, the longest of the three."""
 
+STALE_SECONDS = 180
+"""Since the exporter's last poll of Prefect; it serves no gauges where a poll fails."""
+
 _RUN = "{{ $labels.flow_name }}/{{ $labels.deployment }}"
 _LOOK_AT_RUNS = (
     f"Runs with their reasons: {PREFECT_UI}/runs?state=Failed&state=Crashed, or `prefect flow-run ls --flow-name "
@@ -43,13 +46,30 @@ def _since_success(flow: str) -> str:
     )
 
 
+def _filled(volume: str, used: str, size: str) -> str:
+    """The used share of a volume, under its name."""
+    return f'label_replace(sum({used}) / sum({size}), "volume", "{volume}", "", "")'
+
+
+VOLUMES = {
+    "minio": (
+        "minio_cluster_capacity_usable_total_bytes - minio_cluster_capacity_usable_free_bytes",
+        "minio_cluster_capacity_usable_total_bytes",
+    ),
+    "prometheus": (
+        "prometheus_tsdb_storage_blocks_bytes + prometheus_tsdb_wal_storage_size_bytes "
+        "+ prometheus_tsdb_head_chunks_storage_size_bytes",
+        "prometheus_tsdb_retention_limit_bytes > 0",  # 0: no limit
+    ),
+    "postgresql": (metrics.POSTGRES_DATABASE_SIZE.name, metrics.POSTGRES_VOLUME_SIZE.name),
+}
+"""Used bytes and size of each volume."""
+
 FLOWS = (
     Alert(
         name="FlowFailureRateHigh",
         value=FAILURE_RATIO.name,
-        comparison=">",
         threshold=0.25,
-        for_minutes=0,
         severity="warning",
         summary=f"{_RUN}: {{{{ $value | humanizePercentage }}}} of the runs of the last hour failed",
         description=f"On the work pool {{{{ $labels.work_pool }}}}. {_LOOK_AT_RUNS}",
@@ -60,9 +80,6 @@ FLOWS = (
     Alert(
         name="FlowCrashed",
         value=_new(metrics.FLOW_RUNS, 'status="crashed"', by="flow_name, deployment, work_pool"),
-        comparison=">",
-        threshold=0,
-        for_minutes=0,
         severity="warning",
         summary=f"{_RUN}: a run crashed",
         description=f"Its pod ended without a result, on the work pool {{{{ $labels.work_pool }}}}. {_LOOK_AT_RUNS} "
@@ -74,9 +91,6 @@ FLOWS = (
     Alert(
         name="PodOutOfMemory",
         value=_new(metrics.POD_FAILURES, 'reason="OOMKilled"', by="reason"),
-        comparison=">",
-        threshold=0,
-        for_minutes=0,
         severity="warning",
         summary="A flow run's pod was killed for its memory",
         description="`kubectl get pods -n taxi-flows` shows OOMKilled; the label prefect.io/flow-run-id names the run. "
@@ -88,9 +102,6 @@ FLOWS = (
     Alert(
         name="FlowCannotStart",
         value=_new(metrics.POD_FAILURES, 'reason=~"ImagePullError|Unschedulable|CrashLoopBackOff"', by="reason"),
-        comparison=">",
-        threshold=0,
-        for_minutes=0,
         severity="critical",
         summary="A flow run can't start: {{ $labels.reason }}",
         description="`kubectl get pods -n taxi-flows`, then `kubectl describe pod NAME`: its events say what is "
@@ -102,7 +113,6 @@ FLOWS = (
     Alert(
         name="DailyComparisonMissing",
         value=_since_success(DAILY),
-        comparison=">",
         threshold=26 * HOUR,
         for_minutes=5,
         severity="critical",
@@ -114,7 +124,6 @@ FLOWS = (
     Alert(
         name="WeeklySweepMissing",
         value=_since_success(WEEKLY),
-        comparison=">",
         threshold=(7 * 24 + 4) * HOUR,
         for_minutes=5,
         severity="warning",
@@ -125,8 +134,6 @@ FLOWS = (
     Alert(
         name="FlowRunsLate",
         value=f"max by (work_pool) ({metrics.LATE_FLOW_RUNS.name})",
-        comparison=">",
-        threshold=0,
         for_minutes=5,
         severity="warning",
         summary="{{ $value }} flow runs are late on the work pool {{ $labels.work_pool }}",
@@ -138,7 +145,6 @@ FLOWS = (
     Alert(
         name="FlowStuckRunning",
         value=f"max by (flow_name) ({metrics.ACTIVE_FLOW_MAX_AGE.name})",
-        comparison=">",
         threshold=LONGEST_RUN_HOURS * HOUR + 600,
         for_minutes=5,
         severity="warning",
@@ -152,13 +158,11 @@ FLOWS = (
 PLATFORM = (
     Alert(
         name="ExporterDown",
-        value=f"{_silent('exporter')} or (1 - {metrics.EXPORTER_CONNECTED.name} unless on () "
-        f"{_silent('prefect-server')})",
-        comparison=">",
-        threshold=0,
+        value=f"{_silent('exporter')} or ((1 - {metrics.EXPORTER_CONNECTED.name} > 0 or "
+        f"time() - {metrics.EXPORTER_LAST_POLL.name} > {STALE_SECONDS}) unless on () {_silent('prefect-server')})",
         for_minutes=5,
         severity="critical",
-        summary="The exporter of flow-run metrics is down or has lost Prefect's events",
+        summary="The exporter of flow-run metrics is down or has lost Prefect",
         description="Alerts on flow runs know nothing until it is back. `kubectl logs -n taxi-flows exporter-0`.",
         runbook="`kubectl describe pod -n taxi-flows exporter-0`. Nothing is lost: after its restart it reads what "
         "happened meanwhile, as far back as the server keeps events (7 days).",
@@ -166,8 +170,6 @@ PLATFORM = (
     Alert(
         name="PushgatewayDown",
         value=_silent("pushgateway"),
-        comparison=">",
-        threshold=0,
         for_minutes=5,
         severity="warning",
         summary="The Pushgateway does not answer",
@@ -179,8 +181,6 @@ PLATFORM = (
     Alert(
         name="PrefectServerDown",
         value=_silent("prefect-server"),
-        comparison=">",
-        threshold=0,
         for_minutes=2,
         severity="critical",
         summary="Prefect's server does not answer",
@@ -192,7 +192,6 @@ PLATFORM = (
     Alert(
         name="WorkerNotPolling",
         value=f"max by (work_pool) ({metrics.WORK_POOL_LAST_POLL_AGE.name})",
-        comparison=">",
         threshold=120,
         for_minutes=2,
         severity="critical",
@@ -204,8 +203,6 @@ PLATFORM = (
     Alert(
         name="ObjectStoreDown",
         value=_silent("minio"),
-        comparison=">",
-        threshold=0,
         for_minutes=2,
         severity="critical",
         summary="MinIO does not answer",
@@ -215,14 +212,7 @@ PLATFORM = (
     ),
     Alert(
         name="VolumeFillingUp",
-        value='label_replace(1 - sum(minio_cluster_capacity_usable_free_bytes{job="minio"}) / '
-        'sum(minio_cluster_capacity_usable_total_bytes{job="minio"}), "volume", "minio", "", "") or '
-        "label_replace(sum(prometheus_tsdb_storage_blocks_bytes + prometheus_tsdb_wal_storage_size_bytes + "
-        "prometheus_tsdb_head_chunks_storage_size_bytes) / sum(prometheus_tsdb_retention_limit_bytes > 0), "
-        '"volume", "prometheus", "", "") or '
-        f"label_replace(max({metrics.POSTGRES_DATABASE_SIZE.name}) / max({metrics.POSTGRES_VOLUME_SIZE.name}), "
-        '"volume", "postgresql", "", "")',
-        comparison=">",
+        value=" or ".join(_filled(volume, used, size) for volume, (used, size) in VOLUMES.items()),
         threshold=0.85,
         for_minutes=15,
         severity="warning",
@@ -230,7 +220,8 @@ PLATFORM = (
         description="`kubectl get pvc -n taxi-platform`. PostgreSQL's size is that of its last backup.",
         runbook="minio: delete months that nobody needs (`taxi-flows data ls`), or move to a larger volume with "
         "`make backup` and `make restore`. prometheus: its oldest samples go early; raise `prometheus.retention.size` "
-        "and the volume, or accept fewer days. postgresql: shorten `prefect-server.retentionDays`, or a larger volume.",
+        "and the volume, or accept fewer days. postgresql: shorten `prefect-server.retention.flowRunDays`, or take a "
+        "larger volume.",
     ),
 )
 
@@ -253,7 +244,6 @@ RESULTS = (
         name="QualityDropped",
         value=f"(quantile_over_time(0.5, {metrics.OVERALL_SCORE.name}{_OF_DAILY}[7d]) - {metrics.OVERALL_SCORE.name}"
         f"{_OF_DAILY}) and on (flow, adapter) {metrics.SPEED_UP.name}{_OF_DAILY}",
-        comparison=">",
         threshold=0.1,
         for_minutes=5,
         severity="warning",

@@ -36,13 +36,13 @@ class Alert:
 
     name: str
     value: str
-    comparison: Literal[">", "<"]
-    threshold: float
-    for_minutes: int
     severity: Literal["critical", "warning"]
     summary: str
     description: str
     runbook: str
+    comparison: Literal[">", "<"] = ">"
+    threshold: float = 0
+    for_minutes: int = 0
 
     @property
     def expr(self) -> str:

@@ -9,6 +9,7 @@ from scripts.telemetry.alerts import DAILY, WEEKLY
 ALL_FINE = {
     **{f'up{{job="{job}"}}': "1x3000" for job in ("exporter", "pushgateway", "prefect-server", "minio")},
     "prefect_exporter_connected": "1x3000",
+    "prefect_exporter_last_poll_timestamp_seconds": "0+60x3000",
 }
 """What is silent by itself; a case puts its own series over it."""
 
@@ -182,6 +183,13 @@ CASES = (
     Case("ExporterDown", "it does not answer", down("exporter"), (16, 28), (8, 12, 32)),
     Case("ExporterDown", "it is gone", gone("exporter"), (21,), (8, 32)),
     Case("ExporterDown", "it lost the events", {"prefect_exporter_connected": "1x9 0x19 1x60"}, (16,), (8, 32)),
+    Case(
+        "ExporterDown",
+        "its polls fail",
+        {"prefect_exporter_last_poll_timestamp_seconds": "0+60x9 540x19 1800+60x60"},
+        (20,),
+        (8, 15, 32),
+    ),
     Case(
         "ExporterDown",
         "Prefect is down: another alert's",

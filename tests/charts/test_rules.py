@@ -26,6 +26,11 @@ def test_every_alert_fires_and_is_silent_in_some_case() -> None:
     assert {case.alert for case in CASES if case.silent} == names
 
 
+def test_every_alert_resolves_in_some_case() -> None:
+    names = {alert.name for alerts in ALERTS.values() for alert in alerts}
+    assert {case.alert for case in CASES if case.fires and max(case.silent, default=0) > max(case.fires)} == names
+
+
 def test_every_counter_survives_a_reset() -> None:
     counting = {alert.name for alerts in ALERTS.values() for alert in alerts if "increase(" in alert.value}
     assert {"FlowFailureRateHigh", *counting} == {case.alert for case in CASES if "starts anew" in case.about}
