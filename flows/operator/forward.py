@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from flows.errors import ClusterError
 from flows.operator.access import SERVICES, Service
+from flows.operator.kubectl import Kubectl
 
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 5
@@ -27,12 +27,14 @@ def forward(context: str | None, namespace: str, say: Callable[[str], None]) -> 
     Raises:
         ClusterError: kubectl is missing, a port is taken, or a forward ends by itself.
     """
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        raise ClusterError("kubectl is not on PATH. Install it: https://kubernetes.io/docs/tasks/tools/")
+    kubectl = Kubectl(context, namespace)
+    commands = {
+        service: kubectl.command(("port-forward", f"service/{service.name}", f"{service.local_port}:{service.port}"))
+        for service in SERVICES
+    }
     _check_ports(SERVICES)
     with contextlib.ExitStack() as stack:
-        running = {service: stack.enter_context(_forward(kubectl, context, namespace, service)) for service in SERVICES}
+        running = {service: stack.enter_context(_running(command)) for service, command in commands.items()}
         for service in SERVICES:
             say(f"http://localhost:{service.local_port}  {service.name}")
         say("Ctrl-C ends it.")
@@ -58,10 +60,7 @@ def _check_ports(services: Sequence[Service]) -> None:
 
 
 @contextlib.contextmanager
-def _forward(kubectl: str, context: str | None, namespace: str, service: Service) -> Iterator[subprocess.Popen[bytes]]:
-    ports = f"{service.local_port}:{service.port}"
-    choice = () if context is None else ("--context", context)
-    command = [kubectl, *choice, "-n", namespace, "port-forward", f"service/{service.name}", ports]
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # no shell; our own arguments
     try:
         yield process

@@ -27,11 +27,11 @@ class Kubectl:
         """
         with (stdin or Path("/dev/null")).open("rb") as given:
             if stdout is None:
-                done = subprocess.run(self._command(arguments), stdin=given, capture_output=True, check=False)  # noqa: S603
+                done = subprocess.run(self.command(arguments), stdin=given, capture_output=True, check=False)  # noqa: S603
             else:
                 with stdout.open("wb") as taken:
                     done = subprocess.run(  # noqa: S603  # no shell; our own arguments
-                        self._command(arguments), stdin=given, stdout=taken, stderr=subprocess.PIPE, check=False
+                        self.command(arguments), stdin=given, stdout=taken, stderr=subprocess.PIPE, check=False
                     )
         if done.returncode != 0:
             raise ClusterError(
@@ -46,7 +46,7 @@ class Kubectl:
         Raises:
             ClusterError: the port-forward does not start.
         """
-        command = self._command(("port-forward", f"service/{service}", f":{port}"))
+        command = self.command(("port-forward", f"service/{service}", f":{port}"))
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
             try:
                 line = process.stdout.readline() if process.stdout is not None else ""
@@ -57,7 +57,12 @@ class Kubectl:
             finally:
                 process.terminate()
 
-    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+    def command(self, arguments: tuple[str, ...]) -> list[str]:
+        """The whole command line.
+
+        Raises:
+            ClusterError: kubectl is missing.
+        """
         program = shutil.which("kubectl")
         if program is None:
             raise ClusterError("kubectl is not on PATH. Install it: https://kubernetes.io/docs/tasks/tools/")
