@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from flows.operator.kubectl import Kubectl
 from tests.conftest import REPOSITORY
 
 PLATFORM, FLOWS = "taxi-platform", "taxi-flows"
@@ -38,9 +39,15 @@ def get(namespace: str, *arguments: str) -> Any:
     return found.get("items", found)
 
 
-def apply(*objects: dict[str, Any]) -> None:
+def objects(namespace: str, kind: str) -> dict[str, str]:
+    """Name of each object -> its uid; Helm's own are left out."""
+    found = {one["metadata"]["name"]: one["metadata"]["uid"] for one in get(namespace, kind)}
+    return {name: uid for name, uid in found.items() if not name.startswith("sh.helm.release")}
+
+
+def apply(*wanted: dict[str, Any]) -> None:
     """Create or change objects."""
-    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(wanted)}))
 
 
 def wait_until(
@@ -60,15 +67,8 @@ def wait_until(
 @contextmanager
 def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
     """127.0.0.1:PORT, which leads to a Service while the block lasts."""
-    command = ["kubectl", "port-forward", "-n", namespace, f"service/{service}", f":{port}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        try:
-            assert "Forwarding from" in line, f"{service}: {line}{process.stdout.read()}"
-            yield line.split(" -> ")[0].rpartition(" ")[2]
-        finally:
-            process.kill()
+    with Kubectl(None, namespace).forwarded(service, port) as address:
+        yield address
 
 
 RESTRICTED = {

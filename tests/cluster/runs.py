@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 
 from flows.store import ObjectStore
-from tests.cluster.kube import FLOWS, get, wait_until
+from tests.cluster.kube import FLOWS, PLATFORM, forwarded, get, run, wait_until
 
 RUN_SECONDS = 300
 Parameters = dict[str, Any]
@@ -80,3 +81,12 @@ def pod_of(run_id: UUID) -> Any:
     """The one pod of a flow run."""
     (pod,) = get(FLOWS, "pods", "-l", f"prefect.io/flow-run-id={run_id}")
     return pod
+
+
+def flow_run_state(run_id: str) -> str:
+    """Type of the state of a flow run, asked of the server anew."""
+    data = get(PLATFORM, "secret", "prefect-auth")["data"]
+    auth = base64.b64decode(data["auth-string"]).decode()
+    with forwarded(PLATFORM, "prefect-server", 4200) as address:
+        answer = run("curl", "-fsS", "-u", auth, f"http://{address}/api/flow_runs/{run_id}")
+    return str(json.loads(answer)["state_type"])

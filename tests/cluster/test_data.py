@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import opened_store, platform_env, skaffold
-from tests.cluster.kube import FLOWS, PLATFORM, forwarded, get, run, wait_until
-from tests.cluster.runs import Cluster
+from tests.cluster.kube import FLOWS, PLATFORM, get, objects, run, wait_until
+from tests.cluster.prometheus import ask
+from tests.cluster.runs import Cluster, flow_run_state
 from tests.conftest import REPOSITORY
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("stack")]
 
 RULES = REPOSITORY / "charts" / "prometheus" / "files" / "rules"
 SETTING = {"eps": 0.1, "min_samples": 50}
-
-
-def objects(namespace: str, kind: str) -> dict[str, str]:
-    """Name of each object -> its uid; Helm's own are left out."""
-    found = {one["metadata"]["name"]: one["metadata"]["uid"] for one in get(namespace, kind)}
-    return {name: uid for name, uid in found.items() if not name.startswith("sh.helm.release")}
 
 
 def secrets_of_people() -> dict[str, str]:
@@ -62,11 +56,11 @@ def test_a_changed_alert_rule_reaches_prometheus() -> None:
     try:
         file.write_text(marked)
         skaffold("run")
-        wait_until(lambda: "Marked" in rules(), "the changed rule in Prometheus", 120)
+        wait_until(lambda: "Marked" in str(ask("rules")), "the changed rule in Prometheus", 120)
     finally:
         file.write_text(text)
         skaffold("run")
-    wait_until(lambda: "Marked" not in rules(), "the rule as it was", 120)
+    wait_until(lambda: "Marked" not in str(ask("rules")), "the rule as it was", 120)
 
 
 def test_a_backup_restores_records_and_runs(cluster: Cluster, months: tuple[str, ...], tmp_path: Path) -> None:
@@ -81,20 +75,7 @@ def test_a_backup_restores_records_and_runs(cluster: Cluster, months: tuple[str,
     assert flow_run_state(str(run_of.id)) == "COMPLETED"
 
 
-def rules() -> str:
-    with forwarded(PLATFORM, "prometheus-server", 80) as address:
-        return run("curl", "-fsS", f"http://{address}/api/v1/rules", check=False)
-
-
 def record_keys() -> list[str]:
     """Keys of all records, with the flows' own rights."""
     with opened_store("minio-flows") as store:
         return [one.key for one in store.list("taxi-experiments", "experiments/") if one.key.endswith(".json")]
-
-
-def flow_run_state(run_id: str) -> str:
-    """Type of the state of a flow run, asked of the server anew."""
-    auth = platform_env()["PREFECT_API_AUTH_STRING"]
-    with forwarded(PLATFORM, "prefect-server", 4200) as address:
-        answer = run("curl", "-fsS", "-u", auth, f"http://{address}/api/flow_runs/{run_id}")
-    return str(json.loads(answer)["state_type"])

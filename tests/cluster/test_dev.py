@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import REGISTRY, platform_env, skaffold
-from tests.cluster.kube import FLOWS, PLATFORM, get, wait_until
-from tests.cluster.test_data import objects
+from tests.cluster.kube import FLOWS, PLATFORM, get, objects, wait_until
 from tests.conftest import REPOSITORY
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("stack")]

@@ -15,9 +15,8 @@ from flows import metrics
 from scripts.telemetry.alerts import ALERTS
 from tests.cluster.kube import FLOWS, PLATFORM, get, kubectl, wait_until
 from tests.cluster.prometheus import Sample, alerts, query, total
-from tests.cluster.runs import Cluster, pod_of
-from tests.cluster.test_data import flow_run_state
-from tests.unit.test_telemetry import EXPRESSIONS
+from tests.cluster.runs import Cluster, flow_run_state, pod_of
+from tests.promql import EXPRESSIONS, selectors_of, without_variables
 
 pytestmark = pytest.mark.cluster
 
@@ -106,14 +105,20 @@ def by_flow(found: list[dict[str, dict[str, str]]], flow: str) -> dict[str, dict
     return next((one for one in found if one["labels"]["flow_name"] == flow), None)
 
 
+NOT_ALWAYS_THERE = {metrics.SPEED_UP.name, metrics.POSTGRES_DATABASE_SIZE.name, metrics.POSTGRES_VOLUME_SIZE.name}
+"""The months of the tests have too few points for the one, the others come with the first daily backup."""
+
+
 @pytest.mark.smoke
 @pytest.mark.usefixtures("stack")
 @pytest.mark.parametrize("where", [*dict.fromkeys(where.partition(":")[0] for where, _ in EXPRESSIONS)])
-def test_promql_is_evaluated(where: str) -> None:
-    for name, expr in EXPRESSIONS:
-        if name.partition(":")[0] == where:
-            interval = expr.replace("$__rate_interval", "1m").replace("$__range", "1d")
-            query(re.sub(r'"\$\w+"', '".*"', interval))
+def test_promql_is_evaluated_with_data(where: str) -> None:
+    """After the runs of the tests before. A condition may hold for nothing, but what it looks at is there."""
+    expressions = [expr for name, expr in EXPRESSIONS if name.partition(":")[0] == where]
+    for expr in expressions:
+        query(without_variables(expr))
+    for name in {name for expr in expressions for name, _ in selectors_of(expr)} - NOT_ALWAYS_THERE:
+        assert query(f"count({name})"), f"{where}: no series of {name}"
 
 
 @pytest.mark.smoke
@@ -233,8 +238,8 @@ def stub_of_the_soak() -> None:
 
 
 def test_500_runs_are_counted_exactly(cluster: Cluster, record_property: Callable[[str, object], None]) -> None:
-    name = "stub-of-the-soak"
-    before = {status: total(f'prefect_flow_runs_total{{flow_name="{name}",status="{status}"}}') for status in FINALS}
+    of = ("stub-of-the-soak", "none")
+    before = {status: counted(*of, status) for status in FINALS}
     ends = Random(7).choices(list(FINALS), k=RUNS)  # noqa: S311  (no secret)
     for status in ends:
         run = cluster.prefect.create_flow_run(stub_of_the_soak, state=Pending())
@@ -243,8 +248,7 @@ def test_500_runs_are_counted_exactly(cluster: Cluster, record_property: Callabl
     wanted = {status: before[status] + ends.count(status) for status in FINALS}
 
     def exact() -> bool:
-        now = {status: total(f'prefect_flow_runs_total{{flow_name="{name}",status="{status}"}}') for status in FINALS}
-        return now == wanted
+        return {status: counted(*of, status) for status in FINALS} == wanted
 
     wait_until(exact, f"{wanted}", 90, every_seconds=5)
     lag = f"histogram_quantile(0.95, sum by (le) (increase({metrics.EXPORTER_LAG.name}_bucket[10m])))"

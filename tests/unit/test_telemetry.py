@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-import promql_parser
 import pytest
 import yaml
 
 from flows.metrics import GROUPING_LABELS, METRICS
-from scripts.telemetry.__main__ import REPOSITORY, files
-from scripts.telemetry.alerts import ALERTS
+from scripts.telemetry.alerts import DAILY, HOUR, LONGEST_RUN_HOURS, WEEKLY
 from scripts.telemetry.model import DATA_SOURCE
 from scripts.telemetry.recordings import RECORDINGS
+from tests.conftest import REPOSITORY
+from tests.promql import DASHBOARDS, EXPRESSIONS, FILES, FLAT, panels, selectors_of
 
-FILES = files()
-DASHBOARDS = {path: json.loads(text) for path, text in FILES.items() if path.endswith(".json")}
-FLAT = [alert for alerts in ALERTS.values() for alert in alerts]
 FOREIGN = {
     "up",
     "minio_cluster_capacity_usable_free_bytes",
@@ -47,30 +42,6 @@ def test_no_other_files_are_installed() -> None:
     assert there == set(FILES)
 
 
-def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
-
-
-def expressions() -> Iterator[tuple[str, str]]:
-    """Every PromQL expression and where it stands."""
-    for recording in RECORDINGS:
-        yield recording.name, recording.expr
-    for alert in FLAT:
-        yield alert.name, alert.expr
-    for dashboard in DASHBOARDS.values():
-        for panel in panels(dashboard):
-            for target in panel["targets"]:
-                yield f"{dashboard['title']}: {panel['title']}", target["expr"]
-
-
-EXPRESSIONS = [*expressions()]
-
-
-def without_variables(expr: str) -> str:
-    """The expression with the intervals that Grafana puts in."""
-    return expr.replace("$__rate_interval", "1m").replace("$__range", "1d")
-
-
 def labels_of_metrics() -> dict[str, set[str]]:
     """Labels of each series that may be asked for, those of the scrape included."""
     known: dict[str, set[str]] = {}
@@ -84,17 +55,47 @@ def labels_of_metrics() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(("where", "expr"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
 def test_promql_is_of_known_metrics_and_labels(where: str, expr: str) -> None:
-    promql_parser.parse(without_variables(expr))
     known = labels_of_metrics()
-    plain = re.sub(r'"[^"]*"', '""', expr)
-    asked = re.findall(
-        r"\b((?:prefect|taxi|postgres|minio|prometheus|flow_name)_[a-z_0-9:]+[a-z0-9]|up)\b(\{[^}]*\})?", plain
-    )
-    metrics = [(name, selector) for name, selector in asked if name in known or selector or ":" in name]
-    assert metrics
-    for name, selector in metrics:
+    selectors = selectors_of(expr)
+    assert selectors
+    for name, labels in selectors:
         assert name in known, f"{where}: no such metric"
-        assert set(re.findall(r"(\w+)\s*[!=]", selector)) <= known[name], where
+        assert labels <= known[name], where
+
+
+def facts(path: str) -> Any:
+    return yaml.safe_load((REPOSITORY / path).read_text(encoding="utf-8"))
+
+
+def test_alerts_ask_for_targets_that_are_scraped() -> None:
+    asked = {job for _, expr in EXPRESSIONS for job in re.findall(r'job="([^"]+)"', expr)}
+    scraped = set(re.findall(r"job_name: (\S+)", (REPOSITORY / "charts/prometheus/files/prometheus.yaml").read_text()))
+    assert asked
+    assert asked <= scraped
+
+
+def test_alerts_ask_for_flows_that_are_scheduled() -> None:
+    entrypoints = {
+        one["entrypoint"].rpartition(".")[2] for one in facts("prefect.yaml")["deployments"] if one["schedules"]
+    }
+    assert entrypoints == {DAILY, WEEKLY}
+
+
+def test_a_run_is_stuck_when_every_pool_would_have_ended_it() -> None:
+    pools = facts("charts/flows/values.yaml")["workPools"].values()
+    assert max(pool["activeDeadlineSeconds"] for pool in pools) == LONGEST_RUN_HOURS * HOUR
+
+
+def test_runbooks_name_values_that_exist() -> None:
+    charts = {name: facts(f"charts/{name}/values.yaml") for name in ("prometheus", "prefect-server")}
+    tree = {**charts, **facts("charts/flows/values.yaml")}
+    named = {one for alert in FLAT for one in re.findall(rf"`((?:{'|'.join(tree)})\.[\w.]+)`", alert.runbook)}
+    assert named
+    for path in named:
+        found = tree
+        for key in path.replace("NAME", "sequential").split("."):
+            assert key in found, path
+            found = found[key]
 
 
 def test_by_asks_for_labels_that_are_there() -> None:
