@@ -11,6 +11,7 @@ TaxiFlowsError              exit code 1: the work failed
 │   └── MostlyDroppedError      more than half of the points would be dropped
 ├── ZoneTableError          the taxi zone table is missing or unreadable
 ├── MemoryLimitError        the work would pass the memory limit; nothing was started
+├── DaskError               the Dask scheduler does not answer or has no workers
 ├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
 ├── StoreError              the object store refused or lost something
 │   └── StoreAccessError        the keys are wrong, or their user may not do it
@@ -75,6 +76,10 @@ class ZoneTableError(TaxiFlowsError):
 
 class MemoryLimitError(TaxiFlowsError):
     """The work would pass the memory limit; nothing was started."""
+
+
+class DaskError(TaxiFlowsError):
+    """The Dask scheduler that `TAXI_DASK_SCHEDULER` names does not answer, or has no workers."""
 
 
 class SweepFailedError(TaxiFlowsError):

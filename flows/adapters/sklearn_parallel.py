@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from flows.adapters.loop import fit_each
 from flows.adapters.neighbours import estimate_cells
 from flows.adapters.protocol import CellFit, Fit
 from flows.adapters.tiles import Box, Cells, Patch, cells_in, cut, ranges, sort_into_cells, split
+from flows.adapters.workers import in_workers
 from flows.resources import memory_limit
 from flows.settings import load_settings
 
@@ -39,7 +39,7 @@ class SklearnParallelAdapter:
     """DBSCAN over spatial tiles, exact for any number of tiles.
 
     Threads are joblib's default here, since the trees and NumPy let go of the interpreter; any other backend of
-    `joblib.parallel_config` works unchanged.
+    `joblib.parallel_config` works unchanged. With `TAXI_DASK_SCHEDULER` the tiles go to the workers of that scheduler.
 
     The merge rule, after the disjoint-set DBSCAN of Patwary et al. (2012, "A New Scalable Parallel DBSCAN Algorithm
     Using the Disjoint-Set Data Structure") and the cells of Gan and Tao (2015), and why it is exact:
@@ -134,7 +134,7 @@ class _Tiling:
     ) -> Iterator[tuple[NDArray[np.int64], _Result]]:
         """Do the work on each tile with its halo; gives the places in cell order of the tile's own points as well."""
         patches = (cut(self.cells, box, self.xy_m, value) for box in self.boxes)
-        for box, result in zip(self.boxes, _in_workers(work, patches, len(self.boxes), self.n_jobs), strict=True):
+        for box, result in zip(self.boxes, in_workers(work, patches, len(self.boxes), self.n_jobs), strict=True):
             members = cells_in(self.cells, box)
             first = self.cells.starts[members]
             yield ranges(first, self.cells.starts[members + 1] - first), result
@@ -172,32 +172,3 @@ def _merge(tiling: _Tiling, core: NDArray[np.bool_], eps_m: float) -> Fit:
     labels[border] = len(core)
     np.minimum.at(labels, border, number[component[border_cell]])
     return Fit(labels, core_in_order)
-
-
-def _in_workers(
-    work: Callable[[Patch], _Result], patches: Iterator[Patch], n_patches: int, n_jobs: int
-) -> list[_Result]:
-    """Results in order. A single patch is worked on here: nothing is sent, no worker is started."""
-    if n_patches == 1:
-        return [work(patch) for patch in patches]
-    from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
-
-    task = delayed(partial(_alone, work, os.getpid()))
-    # Patches are sent, not mapped from a file: what waits is bounded, and a read-only or small /dev/shm does no harm.
-    # pre_dispatch as text counts the backend's workers, which may be more than n_jobs.
-    workers = Parallel(n_jobs, prefer="threads", max_nbytes=None, batch_size=1, pre_dispatch="2*n_jobs")
-    with threadpool_limits(limits=1):
-        results: list[_Result] = workers(task(patch) for patch in patches)
-    return results
-
-
-def _alone(work: Callable[[Patch], _Result], caller: int, patch: Patch) -> _Result:
-    """Keep a worker from starting threads of its own.
-
-    OpenMP's limit belongs to a thread, BLAS's to the process: in the caller's process the caller has set the latter.
-    """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="openmp" if os.getpid() == caller else None):
-        return work(patch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import joblib
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.neighbors import KDTree
 from threadpoolctl import threadpool_info
 
-from flows.adapters import sklearn_parallel
+from flows.adapters import workers
 from flows.adapters.neighbours import estimate_neighbours
 from flows.adapters.protocol import Adapter, Fit, Setting
 from flows.adapters.registry import get_adapter
@@ -205,8 +207,8 @@ def test_few_points_start_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_adapter("sklearn_parallel").fit(points_m, ones(points_m), 100.0, 5, 2).core.any()
 
 
-@pytest.mark.parametrize("caller", [-1, None], ids=["worker process", "thread"])
-def test_workers_start_no_threads_of_their_own(caller: int | None) -> None:
+@pytest.mark.parametrize("caller", [("another-pod", os.getpid()), None], ids=["worker process", "thread"])
+def test_workers_start_no_threads_of_their_own(caller: tuple[str, int] | None) -> None:
     def pool_sizes(patch: Patch) -> set[int]:
         return {pool["num_threads"] for pool in threadpool_info()}
 
@@ -214,9 +216,9 @@ def test_workers_start_no_threads_of_their_own(caller: int | None) -> None:
     cells = sort_into_cells(points_m, 50.0)
     patch = cut(cells, split(cells, 200)[0], points_m[cells.order], ones(points_m))
     if caller is None:
-        found = sklearn_parallel._in_workers(pool_sizes, iter([patch, patch]), 2, 2)
+        found = workers.in_workers(pool_sizes, iter([patch, patch]), 2, 2)
     else:
-        found = [sklearn_parallel._alone(pool_sizes, caller, patch)]
+        found = [workers._alone(pool_sizes, caller, patch)]
     assert all(sizes <= {1} for sizes in found)
 
 
