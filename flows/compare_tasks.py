@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,14 +14,20 @@ from flows.errors import ParameterError
 from flows.grid import cell_specs
 from flows.records import new_id
 from flows.run import Run
-from flows.sweep_model import Agreement, AutoGrid, Cell, ComparisonRecord, GridSpec
+from flows.steps.agreement import SAME, Likeness, agreement, likeness, overall
+from flows.sweep_model import Agreement, AutoGrid, Cell, ComparisonRecord, Facts, GridSpec
+from flows.sweep_progress import SweepProgress
 from flows.sweep_result import ComparisonResult
-from flows.sweep_store import SweepPlan, key_of, put
-from flows.sweep_tasks import cell_line, record_cell, refuse_failures
-from flows.work import timings
+from flows.sweep_store import Folder, SweepPlan, key_of, put
+from flows.sweep_tasks import record_cell, with_fits
 
 if TYPE_CHECKING:
     from flows.model import Points, TripSource
+    from flows.settings import Settings
+    from flows.steps.agreement import Piece
+    from flows.store import ObjectStore
+
+_ROWS_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -56,49 +63,108 @@ def compare_cells(run: Run, source: TripSource, points: Points, grid: GridSpec) 
     from flows.steps.evaluate import draw_sample
     from flows.steps.record import fingerprint_files
 
-    plan = SweepPlan(id=new_id(datetime.now(UTC)), spec=grid, suggestion=None, sha256s=fingerprint_files(run.files))
+    plan = SweepPlan(
+        id=new_id(datetime.now(UTC)),
+        kind="comparisons",
+        flow=run.flow,
+        spec=grid,
+        suggestion=None,
+        sha256s=fingerprint_files(run.files),
+    )
     specs = list(cell_specs(grid))
     sample = draw_sample(points, run.settings.silhouette_sample, grid.seed)
-    cells: list[Cell] = []
-    by_cell: list[Agreement] = []
-    for outcome, agreement in compare(points, sample, specs, run.settings, run.n_jobs):
-        cells.append(record_cell(run, source, points, plan, outcome))
-        by_cell += [agreement] if agreement is not None else []
-        print(f"{len(cells)} of {len(specs)} cells: {cell_line(cells[-1])}")  # noqa: T201
-    return Compared(plan, tuple(cells), tuple(by_cell))
+    progress = SweepProgress(run.flow, len(specs), grid.metric, {})
+    alike: list[Likeness | None] = []
+    for place, (outcome, found) in enumerate(compare(points, sample, specs, run.settings, run.n_jobs)):
+        progress.add(place, record_cell(run, source, points, plan, outcome))
+        alike.append(found)
+    cells = tuple(progress.cells[place] for place in range(len(specs)))
+    return Compared(plan, cells, agreements(cells, alike, points.n_unique))
+
+
+@task(name="compare", cache_policy=NO_CACHE)
+def measure_cells(
+    run: Run, source: TripSource, points: Points, plan: SweepPlan, chunk: Sequence[int]
+) -> tuple[Cell, ...]:
+    """Do those cells of a chunk that are not done yet, and keep their labels for whoever compares them."""
+    from flows.steps.compare import measure
+    from flows.steps.evaluate import draw_sample
+
+    folder = Folder(run.store, run.settings, plan.kind, plan.id)
+    specs, done = list(cell_specs(plan.spec)), folder.done()
+    progress = SweepProgress(
+        run.flow, len(chunk), plan.spec.metric, {place: done[place] for place in chunk if place in done}
+    )
+    open_places = [place for place in chunk if place not in progress.cells]
+    sample = draw_sample(points, run.settings.silhouette_sample, plan.spec.seed)
+    outcomes = measure(points, sample, [specs[place] for place in open_places], run.settings, run.n_jobs)
+    for place, outcome in zip(open_places, outcomes, strict=True):
+        if outcome.clustering is not None:
+            folder.keep_labels(place, outcome.clustering.labels, points.weights)
+        cell = record_cell(run, source, points, plan, outcome)
+        folder.keep_cell(place, cell)
+        progress.add(place, cell)
+    return tuple(progress.cells[place] for place in chunk)
+
+
+def compare_kept(
+    store: ObjectStore, settings: Settings, plan: SweepPlan, cells: tuple[Cell, ...], n_unique: int
+) -> Compared:
+    """Compare cells that other flow runs did, by the digests of their labels; only differing labels are read."""
+    n_settings = len(plan.spec.eps_values) * len(plan.spec.min_samples_values)
+    folder = Folder(store, settings, plan.kind, plan.id)
+
+    def alike(place: int) -> Likeness | None:
+        first = place % n_settings
+        digests = cells[first].labels_sha256, cells[place].labels_sha256
+        if place < n_settings or None in digests:
+            return None
+        if digests[0] == digests[1]:
+            return SAME
+        return likeness(_pieces(store, settings.experiments_bucket, folder.labels_key(first), folder.labels_key(place)))
+
+    found = [alike(place) for place in range(len(cells))]
+    return Compared(plan, cells, agreements(cells, found, n_unique))
+
+
+def _pieces(store: ObjectStore, bucket: str, first: str, other: str) -> Iterator[Piece]:
+    """Two cells' labels and the trips at each point, some at a time."""
+    import pyarrow.parquet as pq
+
+    with store.local_path(bucket, first) as one, store.local_path(bucket, other) as two:
+        batches = (pq.ParquetFile(path).iter_batches(_ROWS_AT_A_TIME) for path in (one, two))
+        for left, right in zip(*batches, strict=True):
+            yield left["label"].to_numpy(), right["label"].to_numpy(), left["trips"].to_numpy()
+
+
+def agreements(cells: Sequence[Cell], alike: Sequence[Likeness | None], n_unique: int) -> tuple[Agreement, ...]:
+    """Of every cell but the first adapter's."""
+    n_settings = sum(cell.adapter == cells[0].adapter for cell in cells)
+    return tuple(
+        agreement(cells[place % n_settings], cells[place], alike[place], n_unique)
+        for place in range(n_settings, len(cells))
+    )
 
 
 @task(name="record comparison", cache_policy=NO_CACHE)
-def record_comparison(
-    run: Run, source: TripSource, points: Points, compared: Compared, max_failed: int
-) -> ComparisonResult:
-    """Keep the comparison, also where it fails: no cell succeeded, or more failed than allowed."""
-    from flows.steps.compare import overall
-    from flows.steps.environment import environment
-    from flows.steps.record import fingerprints, point_counts, recorded_settings
-
+def record_comparison(store: ObjectStore, settings: Settings, facts: Facts, compared: Compared) -> ComparisonResult:
+    """Keep the comparison, also where cells failed."""
     plan, cells = compared.plan, compared.cells
     key = key_of("comparisons", plan.id)
     kept = ComparisonRecord(
         id=plan.id,
-        flow=run.flow,
+        flow=plan.flow,
         created=datetime.now(UTC),
         key=key,
         spec=plan.spec,
-        settings=recorded_settings(run.settings, run.zones),
-        source=fingerprints(source, plan.sha256s, points),
-        points=point_counts(points),
+        settings=facts.settings,
+        source=facts.source,
+        points=facts.points,
         cells=cells,
         by_cell=compared.by_cell,
-        overall=overall(cells, compared.by_cell, points.n_unique),
-        timings=timings(
-            run, source, points,
-            cluster=sum(cell.performance.runtime_seconds for cell in cells if cell.performance),
-            evaluate=0.0,
-        ),
-        environment=environment(run.settings, run.flow_run_id),
-    )  # fmt: skip
-    put(run.store, run.settings, key, kept)
-    location = run.store.location(run.settings.experiments_bucket, key)
-    refuse_failures(cells, max_failed, location)
-    return ComparisonResult(record=kept, location=location)
+        overall=overall(cells, compared.by_cell, facts.points.unique),
+        timings=with_fits(facts, cells),
+        environment=facts.environment,
+    )
+    put(store, settings, key, kept)
+    return ComparisonResult(record=kept, location=store.location(settings.experiments_bucket, key))

@@ -12,6 +12,7 @@ TaxiFlowsError              exit code 1: the work failed
 ├── ZoneTableError          the taxi zone table is missing or unreadable
 ├── MemoryLimitError        the work would pass the memory limit; nothing was started
 ├── DaskError               the Dask scheduler does not answer or has no workers
+├── DispatchError           Prefect has no such deployment, or does not answer the flow run that follows others
 ├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
 ├── StoreError              the object store refused or lost something
 │   └── StoreAccessError        the keys are wrong, or their user may not do it
@@ -80,6 +81,10 @@ class MemoryLimitError(TaxiFlowsError):
 
 class DaskError(TaxiFlowsError):
     """The Dask scheduler that `TAXI_DASK_SCHEDULER` names does not answer, or has no workers."""
+
+
+class DispatchError(TaxiFlowsError):
+    """The flow runs of a sweep could not be started or followed; those that were started go on."""
 
 
 class SweepFailedError(TaxiFlowsError):

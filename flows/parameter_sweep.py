@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from prefect import flow
-from prefect.runtime import flow_run
 
-from flows.compare_tasks import comparable, compare_cells, record_comparison
-from flows.grid import data_spec, grid_spec
-from flows.run import open_run
+from flows.chunks import fan_out
+from flows.compare_tasks import comparable
+from flows.grid import grid_spec
 from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_store import resumed_plan
-from flows.sweep_tasks import check_max_failed, plan_sweep, record_sweep, sweep_cells
-from flows.tasks import ingest, prepare, report
+from flows.sweep_tasks import check_max_failed
+from flows.sweeps import run_comparison, run_sweep
 
 EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
 MIN_SAMPLES_VALUES = (5, 10, 15)
@@ -39,6 +38,9 @@ def parameter_sweep_flow(
     max_failed: int = 0,
     allow_large: bool = False,
     resume: str | None = None,
+    max_parallel: int = 4,
+    cells_per_chunk: int | None = None,
+    chunk_attempts: int = 2,
 ) -> SweepResult:
     """Cluster the same trips with every combination of eps and min_samples, and name the best by a metric.
 
@@ -51,6 +53,9 @@ def parameter_sweep_flow(
         max_failed: cells that may fail; all are tried whatever it is.
         allow_large: go on with more than 10,000 cells.
         resume: id of a sweep that stopped; its own parameters hold, its finished cells are kept as they are.
+        max_parallel: on a cluster, flow runs of cells at once.
+        cells_per_chunk: on a cluster, cells of one such flow run; None for as many as make max_parallel of them.
+        chunk_attempts: on a cluster, flow runs that may be started for the same cells.
 
     Raises:
         ParameterError: a parameter is out of range; nothing was touched.
@@ -58,6 +63,7 @@ def parameter_sweep_flow(
         SweepFailedError: no cell succeeded, or more than max_failed failed; the record is kept.
     """
     check_max_failed(max_failed)
+    how = fan_out(max_parallel, cells_per_chunk, chunk_attempts)
     grid = grid_spec(
         data_source,
         adapter_type,
@@ -73,16 +79,7 @@ def parameter_sweep_flow(
         weekdays,
         allow_large,
     )
-    resumed = resumed_plan(resume)
-    asked = grid if resumed is None else resumed.spec
-    with open_run("parameter_sweep_flow", flow_run.id, data_spec(asked), judges=True, adapters=asked.adapters) as run:
-        source = ingest(run)
-        points = prepare(run, source)
-        plan = plan_sweep(run, points, asked, resumed)
-        cells = sweep_cells(run, source, points, plan)
-        result = record_sweep(run, source, points, plan, cells, max_failed)
-        report(result)
-        return result
+    return run_sweep("parameter_sweep_flow", grid, max_failed, how, resumed_plan(resume))
 
 
 @flow(name="compare_adapters_sweep_flow", log_prints=True, validate_parameters=False)
@@ -101,6 +98,9 @@ def compare_adapters_sweep_flow(
     weekdays: str | None = None,
     max_failed: int = 0,
     allow_large: bool = False,
+    max_parallel: int = 4,
+    cells_per_chunk: int | None = None,
+    chunk_attempts: int = 2,
 ) -> ComparisonResult:
     """Cluster the same trips with the same settings through several adapters: speed, memory, and whether labels agree.
 
@@ -114,6 +114,9 @@ def compare_adapters_sweep_flow(
         metric: checked and recorded, so that a comparison is read like a sweep.
         max_failed: cells that may fail; all are tried whatever it is.
         allow_large: go on with more than 10,000 cells.
+        max_parallel: on a cluster, flow runs of cells at once.
+        cells_per_chunk: on a cluster, cells of one such flow run; None for as many as make max_parallel of them.
+        chunk_attempts: on a cluster, flow runs that may be started for the same cells.
 
     Raises:
         ParameterError: a parameter is out of range; nothing was touched.
@@ -121,6 +124,7 @@ def compare_adapters_sweep_flow(
         SweepFailedError: no cell succeeded, or more than max_failed failed; the record is kept.
     """
     check_max_failed(max_failed)
+    how = fan_out(max_parallel, cells_per_chunk, chunk_attempts)
     grid = comparable(
         grid_spec(
             data_source,
@@ -138,10 +142,4 @@ def compare_adapters_sweep_flow(
             allow_large,
         )
     )
-    with open_run("compare_adapters_sweep_flow", flow_run.id, data_spec(grid), judges=True) as run:
-        source = ingest(run)
-        points = prepare(run, source)
-        compared = compare_cells(run, source, points, grid)
-        result = record_comparison(run, source, points, compared, max_failed)
-        report(result)
-        return result
+    return run_comparison("compare_adapters_sweep_flow", grid, max_failed, how)

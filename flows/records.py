@@ -25,7 +25,12 @@ _ID = re.compile(r"(\d{4})(\d{2})(\d{2})T\d{6}Z-[0-9a-f]{8}")
 
 def new_id(created: datetime) -> str:
     """An experiment's id, such as 20260131T020304Z-ab12cd34: by UTC time, and random within a second."""
-    return f"{created.astimezone(UTC).strftime(_ID_TIME)}-{secrets.token_hex(4)}"
+    return id_of(created, secrets.token_hex(4))
+
+
+def id_of(created: datetime, distinct: str) -> str:
+    """The id by UTC time and eight hexadecimal digits that tell it from others of the same second."""
+    return f"{created.astimezone(UTC).strftime(_ID_TIME)}-{distinct}"
 
 
 def record_key(record_id: str) -> str:

@@ -8,18 +8,17 @@ from __future__ import annotations
 from typing import Literal
 
 from prefect import flow
-from prefect.runtime import flow_run
 
-from flows.compare_tasks import comparable, compare_cells, record_comparison
+from flows.chunks import fan_out
+from flows.compare_tasks import comparable
 from flows.errors import ParameterError
-from flows.grid import data_spec, grid_spec
+from flows.grid import grid_spec
 from flows.latest import latest_month
-from flows.run import open_run
 from flows.settings import load_settings
 from flows.store import open_store
 from flows.sweep_result import ComparisonResult, SweepResult
-from flows.sweep_tasks import check_max_failed, plan_sweep, record_sweep, sweep_cells
-from flows.tasks import ingest, prepare, report
+from flows.sweep_tasks import check_max_failed
+from flows.sweeps import run_comparison, run_sweep
 
 DAILY_ADAPTERS = ("sklearn", "sklearn_parallel")
 DAILY_EPS_KM = 0.5
@@ -39,6 +38,9 @@ def daily_adapter_comparison_flow(
     hours: str | None = None,
     weekdays: str | None = None,
     max_failed: int = 0,
+    max_parallel: int = 4,
+    cells_per_chunk: int | None = None,
+    chunk_attempts: int = 2,
 ) -> ComparisonResult:
     """Compare sklearn and sklearn_parallel with the default setting: eps 0.5 km, min_samples 5.
 
@@ -48,6 +50,7 @@ def daily_adapter_comparison_flow(
     Other parameters and errors are those of `flows.parameter_sweep.compare_adapters_sweep_flow`.
     """
     check_max_failed(max_failed)
+    how = fan_out(max_parallel, cells_per_chunk, chunk_attempts)
     grid = comparable(
         grid_spec(
             _source_or_latest(data_source, use_minio),
@@ -63,13 +66,7 @@ def daily_adapter_comparison_flow(
             weekdays=weekdays,
         )
     )
-    with open_run("daily_adapter_comparison_flow", flow_run.id, data_spec(grid), judges=True) as run:
-        source = ingest(run)
-        points = prepare(run, source)
-        compared = compare_cells(run, source, points, grid)
-        result = record_comparison(run, source, points, compared, max_failed)
-        report(result)
-        return result
+    return run_comparison("daily_adapter_comparison_flow", grid, max_failed, how)
 
 
 @flow(name="weekly_parameter_sweep_flow", log_prints=True, validate_parameters=False)
@@ -88,6 +85,9 @@ def weekly_parameter_sweep_flow(
     weekdays: str | None = None,
     max_failed: int = 0,
     allow_large: bool = False,
+    max_parallel: int = 4,
+    cells_per_chunk: int | None = None,
+    chunk_attempts: int = 2,
 ) -> SweepResult:
     """Sweep 9 eps values, from a street corner to a district, by 6 of min_samples.
 
@@ -98,6 +98,7 @@ def weekly_parameter_sweep_flow(
     sweep that stopped.
     """
     check_max_failed(max_failed)
+    how = fan_out(max_parallel, cells_per_chunk, chunk_attempts)
     grid = grid_spec(
         _source_or_latest(data_source, use_minio),
         adapter_type,
@@ -113,16 +114,7 @@ def weekly_parameter_sweep_flow(
         weekdays,
         allow_large,
     )
-    with open_run(
-        "weekly_parameter_sweep_flow", flow_run.id, data_spec(grid), judges=True, adapters=grid.adapters
-    ) as run:
-        source = ingest(run)
-        points = prepare(run, source)
-        plan = plan_sweep(run, points, grid, None)
-        cells = sweep_cells(run, source, points, plan)
-        result = record_sweep(run, source, points, plan, cells, max_failed)
-        report(result)
-        return result
+    return run_sweep("weekly_parameter_sweep_flow", grid, max_failed, how)
 
 
 def _source_or_latest(data_source: str | list[str] | None, use_minio: bool) -> str | list[str]:

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
         "https://d37ci6vzurychx.cloudfront.net", description="Where `taxi-flows data fetch` finds TLC's files."
     )
     n_jobs: int | None = Field(None, ge=1, description="Threads or workers of an adapter; the pod's CPU limit.")
+    fan_out: bool = Field(
+        False, description="Sweeps start flow runs for their cells; set by the work pool coordinator on a cluster."
+    )
     dask_scheduler: str | None = Field(
         None, description="Address of a Dask scheduler, tcp://host:8786; its workers cluster sklearn_parallel's tiles."
     )

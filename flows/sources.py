@@ -43,8 +43,7 @@ def resolve(spec: ExperimentSpec, settings: Settings, store: ObjectStore) -> Ite
         StoreError: the store does not answer.
     """
     if spec.use_minio:
-        keys = [key for entry in spec.data_source for key in _keys(entry, settings.data_bucket, store)]
-        _refuse_twice(keys, keys)
+        keys = object_keys(spec, settings, store)
         with ExitStack() as stack:
             yield tuple(_object(key, settings.data_bucket, store, stack) for key in keys)
     else:
@@ -52,6 +51,19 @@ def resolve(spec: ExperimentSpec, settings: Settings, store: ObjectStore) -> Ite
         names = [str(path) for path in paths]
         _refuse_twice(names, [str(path.resolve()) for path in paths])
         yield _source_files(names, paths)
+
+
+def object_keys(spec: ExperimentSpec, settings: Settings, store: ObjectStore) -> list[str]:
+    """Keys of the objects that `spec.data_source` names, in the order given.
+
+    Raises:
+        ParameterError: an object is named twice.
+        SourceNotFoundError: an entry names nothing; the message says what is there.
+        StoreError: the store does not answer.
+    """
+    keys = [key for entry in spec.data_source for key in _keys(entry, settings.data_bucket, store)]
+    _refuse_twice(keys, keys)
+    return keys
 
 
 def zone_table(settings: Settings, store: ObjectStore) -> ZoneTable | None:

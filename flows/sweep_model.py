@@ -80,7 +80,10 @@ class KDistances(Frozen):
 
 
 class Cell(Measured):
-    """One setting of a sweep: what came out, or why it failed. experiment_id names its own record."""
+    """One setting of a sweep: what came out, or why it failed. experiment_id names its own record.
+
+    labels_sha256: of the canonical labels as int32 (little-endian), one for each unique point.
+    """
 
     adapter: str
     eps: float
@@ -88,10 +91,24 @@ class Cell(Measured):
     status: Literal["ok", "failed"]
     reason: str | None = None
     experiment_id: str | None = None
+    labels_sha256: str | None = None
     clustering: ClusterCounts | None = None
     quality: Quality | None = None
     performance: Performance | None = None
     overall_score: Metric = Metric(value=None, reason="the cell failed")
+
+
+class Facts(Frozen):
+    """What all cells of a sweep share: the trips they cluster, and where and how these were made ready.
+
+    timings: seconds by step, but for those of single cells.
+    """
+
+    settings: RecordedSettings
+    source: tuple[FileFingerprint, ...]
+    points: PointCounts
+    timings: dict[str, float]
+    environment: Environment
 
 
 class SweepRecord(Frozen):

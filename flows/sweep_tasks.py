@@ -1,7 +1,9 @@
-"""The steps of sweeps and comparisons as Prefect tasks; heavy libraries are imported when a task runs."""
+"""The steps of sweeps as Prefect tasks; heavy libraries are imported when a task runs."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,14 +15,17 @@ from flows.grid import cell_specs
 from flows.records import new_id
 from flows.run import Run
 from flows.steps.rank import best
-from flows.sweep_model import AutoGrid, Cell, GridSpec, SweepRecord
+from flows.sweep_model import AutoGrid, Cell, Facts, GridSpec, SweepRecord
+from flows.sweep_progress import SweepProgress, cell_line
 from flows.sweep_result import SweepResult
-from flows.sweep_store import SweepPlan, key_of, load_cells, put, save_cell, save_plan
+from flows.sweep_store import Folder, SweepPlan, key_of, put
 from flows.work import keep, timings
 
 if TYPE_CHECKING:
     from flows.model import Points, TripSource
+    from flows.settings import Settings
     from flows.steps.sweep import Outcome
+    from flows.store import ObjectStore
 
 
 @task(name="plan", cache_policy=NO_CACHE)
@@ -31,51 +36,68 @@ def plan_sweep(run: Run, points: Points, grid: GridSpec | AutoGrid, resumed: Swe
 
     sha256s = fingerprint_files(run.files)
     if resumed is not None:
-        if resumed.sha256s != sha256s:
-            raise ParameterError(
-                f"sweep {resumed.id} was begun on other bytes of {', '.join(resumed.spec.data_source)}: "
-                "start a new sweep."
-            )
+        refuse_other_bytes(resumed, sha256s)
         return resumed
     suggestion = None
     if isinstance(grid, AutoGrid):
         suggestion = suggest(points, grid.min_samples_values, grid.seed, run.n_jobs)
         grid = grid.with_eps(suggestion.eps_values)
-    plan = SweepPlan(id=new_id(datetime.now(UTC)), spec=grid, suggestion=suggestion, sha256s=sha256s)
-    save_plan(run.store, run.settings, plan)
-    print(f"sweep {plan.id} begins; `taxi-flows sweep --resume {plan.id}` goes on where it stops")  # noqa: T201
+    plan = SweepPlan(id=new_id(datetime.now(UTC)), spec=grid, suggestion=suggestion, sha256s=sha256s, flow=run.flow)
+    begin(run.store, run.settings, plan)
     return plan
 
 
+def begin(store: ObjectStore, settings: Settings, plan: SweepPlan) -> None:
+    """Keep what is swept, and say how to go on with it."""
+    Folder(store, settings, plan.kind, plan.id).keep("plan", plan)
+    if plan.kind == "sweeps":
+        print(f"sweep {plan.id} begins; `taxi-flows sweep --resume {plan.id}` goes on where it stops")  # noqa: T201
+
+
+def refuse_other_bytes(plan: SweepPlan, sha256s: tuple[str, ...]) -> None:
+    """Refuse to go on with other trips.
+
+    Raises:
+        ParameterError: the files are not those that the sweep was begun on.
+    """
+    if plan.sha256s != sha256s:
+        raise ParameterError(
+            f"sweep {plan.id} was begun on other bytes of {', '.join(plan.spec.data_source)}: start a new sweep."
+        )
+
+
 @task(name="sweep", cache_policy=NO_CACHE)
-def sweep_cells(run: Run, source: TripSource, points: Points, plan: SweepPlan) -> tuple[Cell, ...]:
-    """Do the cells that are not done yet, and record each as an experiment of its own."""
+def sweep_cells(
+    run: Run, source: TripSource, points: Points, plan: SweepPlan, chunk: Sequence[int] | None = None
+) -> tuple[Cell, ...]:
+    """Do those cells of the chunk that are not done yet, all where none is named; each is an experiment of its own."""
     from flows.steps.evaluate import draw_sample
     from flows.steps.sweep import sweep
 
-    cells = load_cells(run.store, run.settings, plan.id)
+    folder = Folder(run.store, run.settings, plan.kind, plan.id)
     specs = list(cell_specs(plan.spec))
-    open_places = [place for place in range(len(specs)) if place not in cells]
+    places = range(len(specs)) if chunk is None else chunk
+    progress = SweepProgress(run.flow, len(places), plan.spec.metric, _among(places, folder.done()))
+    open_places = [place for place in places if place not in progress.cells]
     sample = draw_sample(points, run.settings.silhouette_sample, plan.spec.seed)
     outcomes = sweep(points, sample, [specs[place] for place in open_places], run.settings, run.n_jobs)
     for place, outcome in zip(open_places, outcomes, strict=True):
-        cells[place] = record_cell(run, source, points, plan, outcome)
-        save_cell(run.store, run.settings, plan.id, place, cells[place])
-        print(f"{len(cells)} of {len(specs)} cells: {cell_line(cells[place])}")  # noqa: T201
-    return tuple(cells[place] for place in range(len(specs)))
+        cell = record_cell(run, source, points, plan, outcome)
+        folder.keep_cell(place, cell)
+        progress.add(place, cell)
+    return tuple(progress.cells[place] for place in places)
+
+
+def _among(places: Sequence[int], cells: dict[int, Cell]) -> dict[int, Cell]:
+    wanted = set(places)
+    return {place: cell for place, cell in cells.items() if place in wanted}
 
 
 def record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, outcome: Outcome) -> Cell:
     """Keep a cell that succeeded as an experiment of its own, under the id of its sweep or comparison."""
     spec, scores, clustering = outcome.spec, outcome.scores, outcome.clustering
     if scores is None or clustering is None:
-        return Cell(
-            adapter=spec.adapter_type,
-            eps=spec.eps,
-            min_samples=spec.min_samples,
-            status="failed",
-            reason=outcome.reason,
-        )
+        return failed_cell(spec.adapter_type, spec.eps, spec.min_samples, outcome.reason)
     kept, _ = keep(run, source, plan.sha256s, points, spec, clustering, scores, plan.id)
     return Cell(
         adapter=spec.adapter_type,
@@ -83,6 +105,7 @@ def record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, o
         min_samples=spec.min_samples,
         status="ok",
         experiment_id=kept.id,
+        labels_sha256=hashlib.sha256(clustering.labels.astype("<i4").tobytes()).hexdigest(),
         clustering=kept.clustering,
         quality=kept.quality,
         performance=kept.performance,
@@ -90,51 +113,56 @@ def record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, o
     )
 
 
-def cell_line(cell: Cell) -> str:
-    """What came out of a cell, in one line."""
-    setting = f"{cell.adapter}, eps {cell.eps:g} km, min_samples {cell.min_samples}"
-    if cell.clustering is None:
-        return f"{setting}: failed: {cell.reason}"
-    value = cell.overall_score.value
-    return f"{setting}: {cell.clustering.n_clusters:,} clusters, score " + (
-        "undefined" if value is None else f"{value:.4f}"
+def failed_cell(adapter: str, eps: float, min_samples: int, reason: str | None) -> Cell:
+    """A cell that there is nothing of but why."""
+    return Cell(adapter=adapter, eps=eps, min_samples=min_samples, status="failed", reason=reason)
+
+
+def facts_of(run: Run, source: TripSource, points: Points, plan: SweepPlan) -> Facts:
+    """What all cells share."""
+    from flows.steps.environment import environment
+    from flows.steps.record import fingerprints, point_counts, recorded_settings
+
+    return Facts(
+        settings=recorded_settings(run.settings, run.zones),
+        source=fingerprints(source, plan.sha256s, points),
+        points=point_counts(points),
+        timings=timings(run, source, points, cluster=0.0, evaluate=0.0),
+        environment=environment(run.settings, run.flow_run_id),
     )
 
 
 @task(name="record sweep", cache_policy=NO_CACHE)
 def record_sweep(
-    run: Run, source: TripSource, points: Points, plan: SweepPlan, cells: tuple[Cell, ...], max_failed: int
+    store: ObjectStore, settings: Settings, plan: SweepPlan, facts: Facts, cells: tuple[Cell, ...]
 ) -> SweepResult:
-    """Keep the sweep, also where it fails: no cell succeeded, or more failed than allowed."""
-    from flows.steps.environment import environment
-    from flows.steps.record import fingerprints, point_counts, recorded_settings
-
+    """Keep the sweep, also where cells failed."""
     place, reason = best(cells, plan.spec.metric)
     key = key_of("sweeps", plan.id)
     kept = SweepRecord(
         id=plan.id,
-        flow=run.flow,
+        flow=plan.flow,
         created=datetime.now(UTC),
         key=key,
         spec=plan.spec,
-        settings=recorded_settings(run.settings, run.zones),
-        source=fingerprints(source, plan.sha256s, points),
-        points=point_counts(points),
+        settings=facts.settings,
+        source=facts.source,
+        points=facts.points,
         cells=cells,
         best=place,
         best_reason=reason,
         suggestion=plan.suggestion,
-        timings=timings(
-            run, source, points,
-            cluster=sum(cell.performance.runtime_seconds for cell in cells if cell.performance),
-            evaluate=0.0,
-        ),
-        environment=environment(run.settings, run.flow_run_id),
-    )  # fmt: skip
-    put(run.store, run.settings, key, kept)
-    location = run.store.location(run.settings.experiments_bucket, key)
-    refuse_failures(cells, max_failed, location)
-    return SweepResult(record=kept, location=location)
+        timings=with_fits(facts, cells),
+        environment=facts.environment,
+    )
+    put(store, settings, key, kept)
+    return SweepResult(record=kept, location=store.location(settings.experiments_bucket, key))
+
+
+def with_fits(facts: Facts, cells: Sequence[Cell]) -> dict[str, float]:
+    """Seconds by step, with the fits of all cells."""
+    fit_seconds = sum(cell.performance.runtime_seconds for cell in cells if cell.performance)
+    return {**facts.timings, "cluster": fit_seconds}
 
 
 def check_max_failed(max_failed: int) -> None:

@@ -21,8 +21,13 @@ record = task(name="record", cache_policy=NO_CACHE)(work.record)
 publish_artifacts = task(name="publish", cache_policy=NO_CACHE)(publish)
 
 
-def report(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
-    """Show a result where people look: its table in the flow run's log, its facts as artifacts and as metrics."""
+def show(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
+    """Print a result into the flow run's log, and publish its facts as artifacts."""
     print(result)  # noqa: T201  (into the run's log)
     publish_artifacts(result)
+
+
+def report(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
+    """Show a result where people look: its table in the flow run's log, its facts as artifacts and as metrics."""
+    show(result)
     push_last_run(result)

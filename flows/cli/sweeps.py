@@ -26,7 +26,8 @@ COMPARED_EPS_VALUES_KM = (0.3, 0.5, 0.7)
 COMPARED_MIN_SAMPLES_VALUES = (5, 10)
 COMPARED_ADAPTERS = ("sklearn", "sklearn_parallel")
 
-_FREE_ON_RESUME = {"resume", "max_failed", "as_json", "report", "skip_truncated", "allow_mostly_dropped"}
+_FAN_OUT = {"max_parallel", "cells_per_chunk", "chunk_attempts"}
+_FREE_ON_RESUME = {"resume", "max_failed", *_FAN_OUT, "as_json", "report", "skip_truncated", "allow_mostly_dropped"}
 
 
 def _eps(value: str) -> float | str:
@@ -48,8 +49,21 @@ def _run_options() -> list[click.Parameter]:
     number = click.IntRange(min=0)
     return [
         click.Option(["--max-failed"], type=number, default=0, show_default=True, help="Cells that may fail."),
+        *_fan_out_options(),
         click.Option(["--yes"], is_flag=True, help="Run a grid of more than 10,000 cells."),
         *output_options(),
+    ]
+
+
+def _fan_out_options() -> list[click.Parameter]:
+    """How cells are spread over flow runs, where TAXI_FAN_OUT says that they are."""
+    number, so = click.IntRange(min=1), "With TAXI_FAN_OUT:"
+    return [
+        click.Option(["--max-parallel"], type=number, default=4, show_default=True, help=f"{so} flow runs at once."),
+        click.Option(["--cells-per-chunk"], type=number, default=None, help=f"{so} cells of one flow run."),
+        click.Option(
+            ["--chunk-attempts"], type=number, default=2, show_default=True, help=f"{so} flow runs for the same cells."
+        ),
     ]
 
 
@@ -80,6 +94,9 @@ def _sweep(
     data: DataOptions,
     resume: str | None,
     max_failed: int,
+    max_parallel: int,
+    cells_per_chunk: int | None,
+    chunk_attempts: int,
     yes: bool,
     as_json: bool,
     report: Path | None,
@@ -111,6 +128,9 @@ def _sweep(
             weekdays=grid.weekdays,
             max_failed=max_failed,
             allow_large=True,
+            max_parallel=max_parallel,
+            cells_per_chunk=cells_per_chunk,
+            chunk_attempts=chunk_attempts,
             resume=resume,
         )
 
@@ -142,6 +162,9 @@ def _compare(
     metric: str,
     data: DataOptions,
     max_failed: int,
+    max_parallel: int,
+    cells_per_chunk: int | None,
+    chunk_attempts: int,
     yes: bool,
     as_json: bool,
     report: Path | None,
@@ -168,6 +191,9 @@ def _compare(
             weekdays=grid.weekdays,
             max_failed=max_failed,
             allow_large=True,
+            max_parallel=max_parallel,
+            cells_per_chunk=cells_per_chunk,
+            chunk_attempts=chunk_attempts,
         )
 
     result = _run(grid, load)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BufferedRandom, BytesIO
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from flows.atomic import PARTIAL_SUFFIX, replacing
 from flows.errors import StoreError
-from flows.store.protocol import ObjectInfo, Sent, check_names
+from flows.store.protocol import NO_TAGS, ObjectInfo, Sent, check_names
 
 _CHUNK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -41,8 +41,8 @@ class LocalStore:
         with content:
             return self._put(bucket, key, content, sent)
 
-    def put_bytes(self, bucket: str, key: str, content: bytes) -> ObjectInfo:
-        """Keep these bytes."""
+    def put_bytes(self, bucket: str, key: str, content: bytes, tags: Mapping[str, str] = NO_TAGS) -> ObjectInfo:
+        """Keep these bytes. There are no rules here, so no tags."""
         return self._put(bucket, key, BytesIO(content))
 
     def _put(self, bucket: str, key: str, content: BinaryIO, sent: Sent | None = None) -> ObjectInfo:

@@ -11,13 +11,14 @@ import io
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
 import urllib3
 from minio import Minio
+from minio.commonconfig import Tags
 from minio.error import S3Error
 from urllib3.exceptions import MaxRetryError, NameResolutionError, ProtocolError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
@@ -25,7 +26,7 @@ from urllib3.response import BaseHTTPResponse
 from flows.errors import StoreError
 from flows.model import RemoteContent
 from flows.store.faults import MISSING_OBJECT, Request, in_words
-from flows.store.protocol import ObjectInfo, Sent, check_names
+from flows.store.protocol import NO_TAGS, ObjectInfo, Sent, check_names
 
 Answer = TypeVar("Answer")
 
@@ -91,12 +92,20 @@ class MinioStore:
         except OSError as error:
             raise StoreError(f"{file} can't be put into the store: {error.strerror or error}.") from error
 
-    def put_bytes(self, bucket: str, key: str, content: bytes) -> ObjectInfo:
+    def put_bytes(self, bucket: str, key: str, content: bytes, tags: Mapping[str, str] = NO_TAGS) -> ObjectInfo:
         """Put these bytes."""
         sha256 = hashlib.sha256(content).hexdigest()
-        return self._put(bucket, key, _Counting(io.BytesIO(content), None), len(content), sha256)
+        return self._put(bucket, key, _Counting(io.BytesIO(content), None), len(content), sha256, tags)
 
-    def _put(self, bucket: str, key: str, content: _Counting, size_bytes: int, sha256: str) -> ObjectInfo:
+    def _put(
+        self,
+        bucket: str,
+        key: str,
+        content: _Counting,
+        size_bytes: int,
+        sha256: str,
+        tags: Mapping[str, str] = NO_TAGS,
+    ) -> ObjectInfo:
         """The store checks each part by its checksum; here size, etag and the file itself are checked."""
         check_names(bucket, key)
         with in_words(self._request("writing", bucket, key)):
@@ -106,6 +115,7 @@ class MinioStore:
                 io.BufferedReader(content, _CHUNK_BYTES),
                 size_bytes,
                 metadata={"sha256": sha256},
+                tags=_tags(tags),
                 part_size=self._part_bytes,
             )
         found = self.stat(bucket, key)
@@ -269,6 +279,12 @@ class MinioContent:
         if self._sha256 is None:
             self._sha256 = self._store.sha256(self._found.bucket, self._found.key)
         return self._sha256
+
+
+def _tags(tags: Mapping[str, str]) -> Tags | None:
+    found = Tags.new_object_tags()
+    found.update(tags)
+    return found if found else None
 
 
 class _Counting(io.RawIOBase):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from flows.errors import StoreError
 from flows.model import RemoteContent
+
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 Sent = Callable[[int], None]
 """Told how many bytes of a file are in the store by now."""
@@ -33,8 +36,8 @@ class ObjectStore(Protocol):
     def put_file(self, bucket: str, key: str, file: Path, sent: Sent | None = None) -> ObjectInfo:
         """Copy a local file into the store, replacing an object of that key."""
 
-    def put_bytes(self, bucket: str, key: str, content: bytes) -> ObjectInfo:
-        """Keep these bytes, replacing an object of that key."""
+    def put_bytes(self, bucket: str, key: str, content: bytes, tags: Mapping[str, str] = NO_TAGS) -> ObjectInfo:
+        """Keep these bytes, replacing an object of that key. Tags are for a store's own rules, such as expiry."""
 
     def get_bytes(self, bucket: str, key: str) -> bytes:
         """The content of an object; StoreError where there is none."""

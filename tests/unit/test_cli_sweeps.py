@@ -21,7 +21,7 @@ from flows.settings import load_settings
 from flows.store import open_store
 from flows.sweep_model import ComparisonRecord, KDistances, SweepRecord
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
-from flows.sweep_store import SweepPlan, save_plan
+from flows.sweep_store import Folder, SweepPlan
 from flows.synthetic import put_synthetic_month, write_synthetic_month
 from tests.unit.builders import (
     a_cell,
@@ -92,7 +92,18 @@ def test_lists_may_be_written_in_several_ways(calls: Calls, words: str, expected
 
 def test_options_reach_the_sweep(calls: Calls) -> None:
     options = "--adapter-type grid --min-samples-values 5 10 --metric noise_ratio --max-failed 2 --seed 7 --hours 7-10"
-    done = cli("sweep", MONTH, *options.split(), "--weekdays", "mon-fri", "--max-samples", "50", "--json")
+    done = cli(
+        "sweep",
+        MONTH,
+        *options.split(),
+        "--weekdays",
+        "mon-fri",
+        "--max-samples",
+        "50",
+        "--json",
+        "--cells-per-chunk",
+        "6",
+    )
     assert done.exit_code == 0, done.stderr
     assert SweepRecord.model_validate_json(done.stdout) == a_sweep_record()
     assert calls.arguments == [
@@ -112,6 +123,9 @@ def test_options_reach_the_sweep(calls: Calls) -> None:
             "max_failed": 2,
             "allow_large": True,
             "resume": None,
+            "max_parallel": 4,
+            "cells_per_chunk": 6,
+            "chunk_attempts": 2,
         }
     ]
 
@@ -192,7 +206,8 @@ def test_a_grid_of_many_cells_is_asked_for_twice(calls: Calls) -> None:
 def test_a_resumed_sweep_has_its_own_grid(calls: Calls) -> None:
     settings = load_settings()
     spec = a_grid([a_cell(0.05, 7, adapter="grid")], source=MONTH)
-    save_plan(open_store(settings), settings, SweepPlan(id=SWEEP_ID, spec=spec, suggestion=None, sha256s=("0f",)))
+    plan = SweepPlan(id=SWEEP_ID, spec=spec, suggestion=None, sha256s=("0f",))
+    Folder(open_store(settings), settings, "sweeps", SWEEP_ID).keep("plan", plan)
     done = cli("sweep", "--resume", SWEEP_ID, "--max-failed", "3")
     assert done.exit_code == 0, done.stderr
     [arguments] = calls.arguments

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
@@ -16,8 +20,10 @@ from flows.grid import cell_specs, grid_spec
 from flows.model import ClusterCounts, Metric, Performance, Points, Quality
 from flows.settings import load_settings
 from flows.steps import compare_process
+from flows.steps.agreement import MIN_UNIQUE_FOR_SPEED, SAME, TOO_FEW, Likeness, likeness, overall
+from flows.steps.agreement import agreement as agreement_of
 from flows.steps.cluster import cluster
-from flows.steps.compare import MIN_UNIQUE_FOR_SPEED, TOO_FEW, compare, overall
+from flows.steps.compare import compare
 from flows.steps.evaluate import Sample, draw_sample, evaluate
 from flows.steps.sweep import Outcome
 from flows.sweep_model import Agreement, Cell, GridSpec
@@ -51,7 +57,7 @@ def grid_of(adapters: list[str], min_samples_values: list[int]) -> GridSpec:
     return comparable(grid_spec("trips.csv", adapters, [0.03], min_samples_values))
 
 
-def compared(points: Points, grid: GridSpec) -> list[tuple[Outcome, Agreement | None]]:
+def compared(points: Points, grid: GridSpec) -> list[tuple[Outcome, Likeness | None]]:
     sample = draw_sample(points, 1000, 0)
     return list(compare(points, sample, list(cell_specs(grid)), load_settings(), 2))
 
@@ -74,14 +80,7 @@ def test_every_adapter_gives_the_labels_of_a_single_run(points: Points, monkeypa
         assert (outcome.clustering.core == single.core).all()
         assert outcome.clustering.n_jobs == single.n_jobs
     assert len(judged) == 2, "equal labels are judged once"
-    assert [agreement for _, agreement in pairs[:2]] == [None, None]
-    for outcome, agreement in pairs[2:]:
-        assert agreement is not None
-        assert (agreement.adapter, agreement.reference) == ("grid", "sklearn")
-        assert (agreement.eps, agreement.min_samples) == (outcome.spec.eps, outcome.spec.min_samples)
-        assert agreement.equal is True
-        assert agreement.adjusted_rand.value == 1.0
-        assert agreement.speed_up == Metric(value=None, reason="too few distinct points to compare speed")
+    assert [found for _, found in pairs] == [None, None, SAME, SAME]
 
 
 def test_a_killed_process_costs_its_cell_alone_and_other_labels_are_told(
@@ -92,26 +91,34 @@ def test_a_killed_process_costs_its_cell_alone_and_other_labels_are_told(
     outcomes = [outcome for outcome, _ in pairs]
     assert [outcome.reason is None for outcome in outcomes] == [True, True, True, True, False, True]
     assert "sklearn_parallel was killed by signal SIGKILL (exit code -9)" in (outcomes[4].reason or "")
-    same, lost, other = (agreement for _, agreement in pairs[3:])
-    assert same is not None
-    assert same.equal is True
-    assert lost is not None
-    assert lost.equal is None
-    assert lost.adjusted_rand.reason == "the cell of sklearn_parallel failed"
+    same, lost, other = (found for _, found in pairs[3:])
+    assert same == SAME
+    assert lost is None
     first = outcomes[2].clustering
     assert first is not None
-    assert other is not None
-    assert other.equal is False
     rows = first.labels[points.inverse]
-    assert other.adjusted_rand.value == adjusted_rand_score(rows, np.zeros_like(rows))
+    assert other == Likeness(equal=False, adjusted_rand=adjusted_rand_score(rows, np.zeros_like(rows)))
+
+
+@given(st.data())
+def test_the_index_is_scikit_learns_however_labels_are_cut_into_pieces(data: st.DataObject) -> None:
+    n = data.draw(st.integers(2, 60))
+    of_points = partial(arrays, np.int64, n)
+    one, two = (data.draw(of_points(elements=st.integers(-1, 4))) for _ in range(2))
+    weights = data.draw(of_points(elements=st.integers(1, 3)))
+    at = data.draw(st.integers(0, n))
+    pieces = [(one[part], two[part], weights[part]) for part in (slice(at), slice(at, None))]
+    rows = np.repeat(one, weights), np.repeat(two, weights)
+    found = likeness(pieces)
+    assert found.equal == bool((one == two).all())
+    assert found.adjusted_rand == pytest.approx(adjusted_rand_score(*rows), abs=1e-15)
 
 
 def test_a_fit_that_would_not_fit_is_a_failed_cell(points: Points, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_MEMORY_LIMIT_BYTES", "1")
     pairs = compared(points, grid_of(["sklearn", "grid"], [3]))
     assert all("TAXI_MEMORY_LIMIT_BYTES" in (outcome.reason or "") for outcome, _ in pairs)
-    assert pairs[1][1] is not None
-    assert pairs[1][1].speed_up.reason == "the cell of sklearn failed"
+    assert pairs[1][1] is None
 
 
 def test_a_process_that_does_not_start_is_told(points: Points, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +169,17 @@ CELLS = [
     cell("grid", 5, 1.0, 100), cell("grid", 10, 1.0, 50), cell("grid", 15, None),
 ]  # fmt: skip
 BY_CELL = [agreement("grid", 5, 1.0), agreement("grid", 10, 0.25), agreement("grid", 15, None)]
+
+
+def test_a_cell_is_set_against_the_first_adapters() -> None:
+    found = agreement_of(CELLS[0], CELLS[3], SAME, MIN_UNIQUE_FOR_SPEED)
+    assert (found.adapter, found.reference, found.eps, found.min_samples) == ("grid", "sklearn", 1.0, 5)
+    assert (found.speed_up.value, found.memory_ratio.value) == (6.0, 1.0)
+    assert (found.equal, found.adjusted_rand.value) == (True, 1.0)
+    lost = agreement_of(CELLS[2], CELLS[5], None, MIN_UNIQUE_FOR_SPEED)
+    assert lost.equal is None
+    assert {one.reason for one in (lost.speed_up, lost.memory_ratio, lost.adjusted_rand)} == {"the cell of grid failed"}
+    assert agreement_of(CELLS[5], CELLS[2], None, 1).speed_up.reason == "the cell of grid failed"
 
 
 def test_overall_is_over_the_cells_that_both_did() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points, metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +75,12 @@ def test_without_dask_installed_the_error_says_what_to_install(monkeypatch: pyte
     monkeypatch.setenv("TAXI_DASK_SCHEDULER", "tcp://127.0.0.1:8786")
     with pytest.raises(SettingsError, match=r"pip install 'taxi-flows\[dask\]'"):
         fit()
+
+
+def test_the_guides_commands_are_there() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "workflows.md").read_text(encoding="utf-8")
+    found = set(re.findall(r"^\$ dask (\w+)", guide, re.MULTILINE))
+    assert found == {"scheduler", "worker"}
+    assert found <= {entry.name for entry in entry_points(group="dask_cli")}
+    assert "dask" in re.findall(r"^\$ pip install 'taxi-flows\[(\w+)\]'", guide, re.MULTILINE)
+    assert "dask" in (metadata("taxi-flows").get_all("Provides-Extra") or [])

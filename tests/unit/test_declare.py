@@ -39,7 +39,7 @@ def change(file: Path, how: Callable[[Tree], object]) -> None:
 def test_the_repository_declares_pools_then_deployments_then_automations(folder: Path) -> None:
     declared = load_declared(folder, values())
     kinds = [type(state) for state in declared]
-    assert kinds == [WorkPoolState] * 3 + [DeploymentState] * 9 + [AutomationState]
+    assert kinds == [WorkPoolState] * 3 + [DeploymentState] * 11 + [AutomationState]
     for state in declared:
         if isinstance(state, DeploymentState):
             assert MANAGED_TAG in state.tags
@@ -59,10 +59,12 @@ def test_each_flow_runs_from_the_image_that_holds_what_it_needs(folder: Path) ->
         "experiment_pipeline/parallel": ("parallel", "registry/experiment:1"),
         "evaluation_pipeline/default": ("sequential", "registry/evaluation:1"),
         "evaluation_pipeline/parallel": ("parallel", "registry/evaluation:1"),
-        "parameter_sweep_flow/default": ("sequential", "registry/evaluation:1"),
-        "compare_adapters_sweep_flow/default": ("parallel", "registry/evaluation:1"),
-        "daily_adapter_comparison_flow/default": ("parallel", "registry/evaluation:1"),
-        "weekly_parameter_sweep_flow/default": ("parallel", "registry/evaluation:1"),
+        "parameter_sweep_flow/default": ("coordinator", "registry/sweep:1"),
+        "compare_adapters_sweep_flow/default": ("coordinator", "registry/sweep:1"),
+        "daily_adapter_comparison_flow/default": ("coordinator", "registry/sweep:1"),
+        "weekly_parameter_sweep_flow/default": ("coordinator", "registry/sweep:1"),
+        "sweep_cells_flow/sequential": ("sequential", "registry/evaluation:1"),
+        "sweep_cells_flow/parallel": ("parallel", "registry/evaluation:1"),
         "aggregate_results_flow/default": ("coordinator", "registry/aggregate:1"),
     }
 

@@ -21,6 +21,7 @@ LIGHT_MODULES = [
     "flows.exporter.service",
     "flows.parameter_sweep",
     "flows.scheduled_flows",
+    "flows.sweep_cells",
     "flows.aggregate_results",
     "flows.browse",
     "flows.cli",
@@ -73,7 +74,7 @@ def test_reports_are_written_without_what_clusters() -> None:
     }
 
 
-def test_only_the_operator_and_the_exporter_speak_to_prefects_api() -> None:
+def test_only_operator_exporter_and_dispatch_speak_to_prefects_api() -> None:
     found = set()
     for path in (REPOSITORY / "flows").rglob("*.py"):
         modules = [
@@ -82,8 +83,22 @@ def test_only_the_operator_and_the_exporter_speak_to_prefects_api() -> None:
             if isinstance(node, ast.ImportFrom)
         ]
         if any(module.startswith(("prefect.client.orchestration", "prefect.deployments")) for module in modules):
-            found.add(path.parent.name)
-    assert found == {"exporter", "operator"}, "the one changes what Prefect holds, the other reads it"
+            found.add(path.name if path.parent.name == "flows" else path.parent.name)
+    assert found == {"exporter", "operator", "dispatch.py"}, "they read what Prefect holds, change it, or start runs"
+
+
+def test_a_coordinator_needs_nothing_that_clusters() -> None:
+    """The sweep image holds none of these; what the flow imports later on is imported here."""
+    absent = ("sklearn", "scipy", "numba", "joblib", "threadpoolctl", "isal")
+    modules = ("flows.scheduled_flows", "flows.report.page", "flows.publish", "flows.report.gather", "pyarrow.parquet")
+    adapters = "; ".join(f"get_adapter({name!r}).parallel" for name in ("sklearn", "sklearn_parallel", "grid"))
+    statement = (
+        f"sys.modules.update(dict.fromkeys({absent!r}))\n"
+        f"import {', '.join(modules)}\n"
+        f"from flows.adapters.registry import get_adapter; {adapters}\n"
+        f"for name in {absent!r}: del sys.modules[name]"
+    )
+    assert imported_by(statement) & set(absent) == set()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)

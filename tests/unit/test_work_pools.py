@@ -104,7 +104,7 @@ def test_the_file_alone_is_a_template_of_its_size(
     assert configuration.namespace == configuration.job_manifest["metadata"]["namespace"] == "taxi-flows"
 
 
-def test_templates_differ_only_in_sizes() -> None:
+def test_templates_differ_only_in_sizes_and_the_coordinator_fans_out() -> None:
     sized = {"cpu_request", "cpu_limit", "memory", "active_deadline_seconds"}
     bare = []
     for name in NAMES:
@@ -112,6 +112,8 @@ def test_templates_differ_only_in_sizes() -> None:
         del one["variables"]["description"]
         for variable in sized:
             del one["variables"]["properties"][variable]["default"]
+        fans_out = one["variables"]["properties"]["env"]["default"].pop("TAXI_FAN_OUT", "false")
+        assert fans_out == ("true" if name == "coordinator" else "false")
         bare.append(one)
     assert bare[0] == bare[1] == bare[2]
 
