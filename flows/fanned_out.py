@@ -19,6 +19,7 @@ from flows.errors import DispatchError, ParameterError, SweepFailedError
 from flows.grid import cell_specs, data_spec
 from flows.model import ExperimentSpec
 from flows.records import id_of
+from flows.restarts import refuse_more_restarts
 from flows.settings import Settings
 from flows.sources import object_keys
 from flows.store import ObjectStore, open_store
@@ -44,7 +45,9 @@ class Parent:
 
         Raises:
             DispatchError: it runs in none.
+            RestartedTooOften: it was started more often than it may be.
         """
+        refuse_more_restarts()
         context = FlowRunContext.get()
         run = context.flow_run if context is not None else None
         if run is None or run.created is None:

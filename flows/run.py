@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flows.model import ExperimentSpec, SourceFile
 from flows.progress import Progress, terminal_progress
 from flows.resources import n_jobs
+from flows.restarts import refuse_more_restarts
 from flows.settings import Settings, load_settings
 from flows.sources import resolve, zone_table
 from flows.store import ObjectStore, open_store
@@ -69,10 +70,12 @@ def open_run(
         adapters: those to load, where it is not the one of the spec.
 
     Raises:
+        RestartedTooOften: the flow run was started more often than it may be.
         SettingsError: an environment variable is wrong.
         SourceNotFoundError: the data source is not there.
         ZoneTableError: a zone table is there, but can't be read.
     """
+    refuse_more_restarts()
     settings = load_settings()
     store = open_store(settings)
     kernels = KernelLoading(lambda: _load_kernels(adapters or (spec.adapter_type,), judges))

@@ -12,6 +12,7 @@ from flows.compare_tasks import measure_cells
 from flows.errors import ParameterError
 from flows.grid import cell_specs, data_spec
 from flows.model import Points
+from flows.restarts import refuse_more_restarts
 from flows.run import Run, open_run
 from flows.settings import load_settings
 from flows.store import open_store
@@ -37,6 +38,7 @@ def sweep_cells_flow(kind: Literal["sweeps", "comparisons"], sweep_id: str, chun
         SourceError: the data can't be used.
         StoreError: a cell could not be kept.
     """
+    refuse_more_restarts()
     if chunk is None:
         _find_eps(sweep_id)
         return 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
-from prefect.events.schemas.automations import AutomationCore
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.errors import DeclarationError
@@ -12,6 +13,9 @@ from flows.operator.deployments import load_deployments
 from flows.operator.state import MANAGED_TAG, AutomationState, ConcurrencyLimitState, State
 from flows.operator.values import PlatformValues, checked, parse_yaml, read_text
 from flows.operator.work_pools import load_work_pools
+
+PENDING_AUTOMATION = "pending-flow-runs"
+"""Its time is the release's to decide."""
 
 
 class _Limit(BaseModel):
@@ -48,7 +52,7 @@ def load_declared(folder: Path, values: PlatformValues) -> tuple[State, ...]:
         *pools,
         *_limits(folder / "k8s" / "concurrency-limits.yaml"),
         *load_deployments(folder / "prefect.yaml", values.images, pools),
-        *(_automation(file) for file in sorted((folder / "k8s" / "automations").glob("*.yaml"))),
+        *(_automation(file, values) for file in sorted((folder / "k8s" / "automations").glob("*.yaml"))),
     )
     names = [(state.kind, state.name) for state in declared]
     for kind, name in names:
@@ -62,10 +66,12 @@ def _limits(file: Path) -> tuple[ConcurrencyLimitState, ...]:
     return tuple(ConcurrencyLimitState(**limit.model_dump()) for limit in declared.concurrency_limits)
 
 
-def _automation(file: Path) -> AutomationState:
+def _automation(file: Path, values: PlatformValues) -> AutomationState:
     automation = checked(_Automation, parse_yaml(read_text(file), str(file)), str(file))
     if MANAGED_TAG not in automation.tags:
         raise DeclarationError(f"{file}: add the tag {MANAGED_TAG}. Nothing was changed.")
+    if automation.name == PENDING_AUTOMATION and isinstance(automation.trigger, EventTrigger):
+        automation.trigger.within = timedelta(seconds=values.pending_limit_seconds)
     return automation_state(automation)
 
 

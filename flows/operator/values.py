@@ -66,6 +66,7 @@ class PlatformValues(_Strict):
     environment: dict[str, str]
     secrets: tuple[Text, ...] = Field(strict=False)
     work_pools: dict[str, WorkPoolSize]
+    pending_limit_seconds: int = Field(ge=60)
 
 
 def parse_values(text: str, source: str) -> PlatformValues:

@@ -101,6 +101,7 @@ def test_registration_is_told_what_the_values_say(charts: Path) -> None:
         "environment": values["environment"],
         "secrets": ["minio-flows"],
         "workPools": values["workPools"],
+        "pendingLimitSeconds": values["pendingLimitSeconds"],
     }
 
 

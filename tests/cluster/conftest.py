@@ -98,6 +98,15 @@ def cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
         yield Cluster(client, store)
 
 
+@pytest.fixture
+def by_hand(cluster: Cluster, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a person after `eval "$(taxi-flows platform env)"`, at the forwarded port."""
+    api = PREFECT_API_URL.value()
+    assert api is not None
+    ours = {"PREFECT_API_URL": api, "DO_NOT_TRACK": "1"}
+    return {**os.environ, **environment, **ours}
+
+
 @contextmanager
 def opened_store(secret: str) -> Iterator[ObjectStore]:
     """MinIO with the keys of one of its Secrets, through a forwarded port of its own."""

@@ -28,6 +28,12 @@ def run(*command: str, stdin: str | None = None, timeout_seconds: float = 300, c
     return done.stdout if check else done.stdout + done.stderr
 
 
+def as_person(environment: dict[str, str], *command: str, check: bool = True) -> str:
+    """Stdout of a command with that environment and no other."""
+    settings = [f"{name}={value}" for name, value in environment.items()]
+    return run("env", "-i", *settings, *command, check=check, timeout_seconds=300)
+
+
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True, timeout_seconds: float = 300) -> str:
     """Stdout of kubectl in the current context; without check, stderr too."""
     return run("kubectl", *arguments, stdin=stdin, check=check, timeout_seconds=timeout_seconds)

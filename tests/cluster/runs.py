@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 
 from flows.store import ObjectStore
@@ -57,6 +57,12 @@ class Cluster:
         """The log of a flow run as Prefect keeps it."""
         lines = self.prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
         return "\n".join(line.message for line in sorted(lines, key=lambda line: line.timestamp))
+
+    def children(self, sweep_id: str) -> list[FlowRun]:
+        """The flow runs that do the cells of a sweep."""
+        return self.prefect.read_flow_runs(
+            flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[f"sweep:{sweep_id}"]))
+        )
 
     def records(self, kind: str, run_id: UUID) -> list[dict[str, Any]]:
         """The records in MinIO that a flow run wrote today or yesterday, of experiments, sweeps, ..."""

@@ -91,7 +91,12 @@ def test_a_sweep_completes(cluster: Cluster, months: tuple[str, ...]) -> None:
     run_of = cluster.complete("parameter_sweep_flow/default", {"data_source": months[0], **GRID})
     (sweep,) = cluster.records("sweeps", run_of.id)
     assert [cell["status"] for cell in sweep["cells"]] == ["ok"] * 4
-    assert len(cluster.records("experiments", run_of.id)) == 4
+    children = cluster.children(sweep["id"])
+    assert {child.state_name for child in children} == {"Completed"}
+    assert {child.parent_task_run_id is not None for child in children} == {True}
+    kept = [one for child in children for one in cluster.records("experiments", child.id)]
+    assert sorted(one["id"] for one in kept) == sorted(cell["experiment_id"] for cell in sweep["cells"])
+    assert {one["sweep_id"] for one in kept} == {sweep["id"]}
 
 
 @pytest.mark.smoke

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,29 +18,14 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.settings import PREFECT_API_URL
 
-from tests.cluster.kube import FLOWS, get, kubectl, run, wait_until
+from tests.cluster.kube import FLOWS, as_person, get, kubectl, wait_until
 from tests.cluster.runs import Cluster
 
 pytestmark = pytest.mark.cluster
 
-NOTHING = "create: 0, update: 0, delete: 0, unchanged: 13"
+NOTHING = "create: 0, update: 0, delete: 0, unchanged: 16"
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
-
-
-@pytest.fixture
-def by_hand(cluster: Cluster, environment: dict[str, str]) -> dict[str, str]:
-    """The environment of a person after `eval "$(taxi-flows platform env)"`, at the forwarded port."""
-    api = PREFECT_API_URL.value()
-    assert api is not None
-    ours = {"PREFECT_API_URL": api, "DO_NOT_TRACK": "1"}
-    return {**os.environ, **environment, **ours}
-
-
-def as_person(environment: dict[str, str], *command: str, check: bool = True) -> str:
-    settings = [f"{name}={value}" for name, value in environment.items()]
-    return run("env", "-i", *settings, *command, check=check, timeout_seconds=300)
 
 
 def apply_dry(environment: dict[str, str], tmp_path_file: str) -> str:

@@ -31,8 +31,8 @@ from tests.unit.declarations import VALUES
 
 IMAGES = {f"TAXI_IMAGE_{name.upper()}": image for name, image in yaml.safe_load(VALUES)["images"].items()}
 DAILY = "daily_adapter_comparison_flow/default"
-COUNT = 16
-"""Of the objects that the folder declares: three pools, a limit, eleven deployments, an automation."""
+COUNT = 17
+"""Of the objects that the folder declares: three pools, a limit, eleven deployments, two automations."""
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ workPools:
   sequential: {concurrencyLimit: 2, cpuRequest: 250m, cpuLimit: "1", memory: 768Mi, activeDeadlineSeconds: 600}
   parallel: {concurrencyLimit: 1, cpuRequest: 500m, cpuLimit: "2", memory: 1Gi, activeDeadlineSeconds: 700}
   coordinator: {concurrencyLimit: 3, cpuRequest: 50m, cpuLimit: "1", memory: 512Mi, activeDeadlineSeconds: 800}
+pendingLimitSeconds: 120
 """
 
 

@@ -39,7 +39,7 @@ def change(file: Path, how: Callable[[Tree], object]) -> None:
 def test_the_repository_declares_pools_then_deployments_then_automations(folder: Path) -> None:
     declared = load_declared(folder, values())
     kinds = [type(state) for state in declared]
-    assert kinds == [WorkPoolState] * 3 + [DeploymentState] * 11 + [AutomationState]
+    assert kinds == [WorkPoolState] * 3 + [DeploymentState] * 11 + [AutomationState] * 2
     for state in declared:
         if isinstance(state, DeploymentState):
             assert MANAGED_TAG in state.tags
@@ -67,6 +67,15 @@ def test_each_flow_runs_from_the_image_that_holds_what_it_needs(folder: Path) ->
         "sweep_cells_flow/parallel": ("parallel", "registry/evaluation:1"),
         "aggregate_results_flow/default": ("coordinator", "registry/aggregate:1"),
     }
+
+
+def test_the_release_decides_how_long_a_run_may_be_pending(folder: Path) -> None:
+    within = {
+        state.name: state.definition["trigger"]["within"]  # type: ignore[index,call-overload]
+        for state in load_declared(folder, values(pendingLimitSeconds=345))
+        if isinstance(state, AutomationState)
+    }
+    assert within == {"pending-flow-runs": 345.0, "zombie-flow-runs": 180.0}
 
 
 def test_the_build_step_knows_every_pool() -> None:
