@@ -120,7 +120,7 @@ def test_a_pod_that_is_deleted_again_and_again_crashes_its_run(cluster: Cluster,
 @pytest.mark.smoke
 def test_a_coordinator_that_is_killed_finds_its_children_again(cluster: Cluster, months: tuple[str, ...]) -> None:
     started = cluster.start(SWEEP, {"data_source": months[0], **GRID})
-    wait_until(lambda: children_of(cluster, started.id), "a child", 120)
+    wait_until(lambda: children_of(cluster, started.id) or None, "a child", 120)
     kill_pod(started.id)
     ended = cluster.finish(started.id, BOUND_SECONDS)
     assert ended.state is not None
@@ -196,7 +196,7 @@ def test_a_run_that_can_not_start_is_cancelled(
 @pytest.mark.parametrize("part", ["deployment/prefect-server", "statefulset/postgresql"])
 def test_a_sweep_outlives_a_restart_of_prefect(cluster: Cluster, months: tuple[str, ...], part: str) -> None:
     started = cluster.start(SWEEP, {"data_source": months[0], **GRID})
-    wait_until(lambda: children_of(cluster, started.id), "a child", 120)
+    wait_until(lambda: children_of(cluster, started.id) or None, "a child", 120)
     kubectl("rollout", "restart", part, "-n", PLATFORM)
     kubectl("rollout", "status", part, "-n", PLATFORM, "--timeout=180s")
     ended_state = wait_until(lambda: final_state(started.id), f"the end of {started.id}", BOUND_SECONDS, 5)
