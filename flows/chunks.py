@@ -10,11 +10,15 @@ from flows.model import Frozen
 from flows.sweep_model import GridSpec
 
 
+SMALLEST_CHUNK = 6
+"""Cells that are worth a pod: starting one, with its libraries and its trips, takes as long as some quick cells."""
+
+
 class FanOut(Frozen):
     """How a sweep is spread over flow runs.
 
     max_parallel: flow runs at once. cells_per_chunk: cells of one flow run, rounded up to whole eps; None: as many as
-    make `max_parallel` chunks. chunk_attempts: flow runs that a chunk may take where they fail or crash.
+    make `max_parallel` chunks, at least six. chunk_attempts: flow runs that a chunk may take where they fail or crash.
     """
 
     max_parallel: int = 4
@@ -44,7 +48,7 @@ def cut(grid: GridSpec, how: FanOut) -> tuple[tuple[int, ...], ...]:
     counts all its cells share.
     """
     specs = list(cell_specs(grid))
-    n_cells = how.cells_per_chunk or -(-len(specs) // how.max_parallel)
+    n_cells = how.cells_per_chunk or max(SMALLEST_CHUNK, -(-len(specs) // how.max_parallel))
     n_eps = -(-n_cells // len(grid.min_samples_values))
     chunks = []
     for _, places in groupby(range(len(specs)), key=lambda place: specs[place].adapter_type):

@@ -40,11 +40,14 @@ def test_chunks_part_the_grid(n_adapters: int, n_eps: int, n_min_samples: int, m
             assert len(chunk) < size + n_min_samples
 
 
-def test_as_many_chunks_as_may_run_at_once() -> None:
-    assert [len(chunk) for chunk in cut(grid_of(1, 4, 3), FanOut(max_parallel=4))] == [3, 3, 3, 3]
-    assert [len(chunk) for chunk in cut(grid_of(1, 4, 3), FanOut(max_parallel=2))] == [6, 6]
-    assert [len(chunk) for chunk in cut(grid_of(2, 3, 2), FanOut(max_parallel=2))] == [6, 6]
-    assert [len(chunk) for chunk in cut(grid_of(1, 5, 1), FanOut(max_parallel=1, cells_per_chunk=2))] == [2, 2, 1]
+def test_as_many_chunks_as_may_run_at_once_but_no_tiny_ones() -> None:
+    def sizes(grid: GridSpec, how: FanOut) -> list[int]:
+        return [len(chunk) for chunk in cut(grid, how)]
+
+    assert sizes(grid_of(1, 8, 6), FanOut(max_parallel=4)) == [12, 12, 12, 12]
+    assert sizes(grid_of(1, 4, 3), FanOut(max_parallel=4)) == [6, 6]
+    assert sizes(grid_of(2, 3, 2), FanOut(max_parallel=2)) == [6, 6]
+    assert sizes(grid_of(1, 5, 1), FanOut(max_parallel=1, cells_per_chunk=2)) == [2, 2, 1]
 
 
 @pytest.mark.parametrize("bad", [{"max_parallel": 0}, {"cells_per_chunk": 0}, {"chunk_attempts": True}])
