@@ -9,7 +9,6 @@ from flows.grid import cell_specs
 from flows.model import Frozen
 from flows.sweep_model import GridSpec
 
-
 SMALLEST_CHUNK = 6
 """Cells that are worth a pod: starting one, with its libraries and its trips, takes as long as some quick cells."""
 
