@@ -54,7 +54,7 @@ def parameter_sweep_flow(
         allow_large: go on with more than 10,000 cells.
         resume: id of a sweep that stopped; its own parameters hold, its finished cells are kept as they are.
         max_parallel: on a cluster, flow runs of cells at once.
-        cells_per_chunk: on a cluster, cells of one such run, at least six where None: as many as make max_parallel runs.
+        cells_per_chunk: on a cluster, cells of one such run; None for max_parallel runs of at least six cells.
         chunk_attempts: on a cluster, flow runs that may be started for the same cells.
 
     Raises:
@@ -115,7 +115,7 @@ def compare_adapters_sweep_flow(
         max_failed: cells that may fail; all are tried whatever it is.
         allow_large: go on with more than 10,000 cells.
         max_parallel: on a cluster, flow runs of cells at once.
-        cells_per_chunk: on a cluster, cells of one such run, at least six where None: as many as make max_parallel runs.
+        cells_per_chunk: on a cluster, cells of one such run; None for max_parallel runs of at least six cells.
         chunk_attempts: on a cluster, flow runs that may be started for the same cells.
 
     Raises:
