@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.kernels import locate
+from flows.kernels import collapse, locate
 from flows.model import DROP_REASONS, CityBox, DropReason, ExperimentSpec, TripBatch, ends_of
 from flows.parameters import parse_hours, parse_weekdays
 from flows.steps.projection import grid_projection, pack, project
@@ -65,20 +67,37 @@ def by_zone(zones: ZoneTable) -> Locator:
     return locate_end
 
 
-class Pool:
-    """Keys of the used points and the fate of every point, in point order."""
+@dataclass(frozen=True, eq=False)
+class Collapsed:
+    """Used points of one file: distinct ones, float64[u, 2], in first-occurrence order, and each one's place there."""
 
-    def __init__(self, spec: ExperimentSpec, locator: Locator, n_files: int) -> None:
-        self._locator = locator
+    xy_m: NDArray[np.float64]
+    inverse: collapse.Index
+
+
+class Pool:
+    """Keys of the used points and the fate of every point, in point order.
+
+    A file that is read to its end is collapsed: what accumulates over months are distinct points, and five bytes for
+    each row (its place among them, and whether it is used).
+    """
+
+    def __init__(self, spec: ExperimentSpec, locator: Locator, n_files: int, n_threads: int) -> None:
+        self._locator, self._n_threads = locator, n_threads
         self._n_ends = len(ends_of(spec.coordinate_type))
         self._hours, self._weekdays = parse_hours(spec.hours), parse_weekdays(spec.weekdays)
         self._keys: list[NDArray[np.int64]] = []
+        self._files: list[Collapsed] = []
+        self._file_index = 0
         self._kept: list[NDArray[np.bool_]] = []
         self._fates = np.zeros(256, np.int64)
         self.rows_per_file = [0] * n_files
 
     def add(self, batch: TripBatch) -> None:
-        """Judge one batch and keep what is used."""
+        """Judge one batch and keep what is used. Batches come file by file."""
+        if batch.file_index != self._file_index:
+            self._end_file()
+            self._file_index = batch.file_index
         located = [self._locator(batch, end) for end in range(self._n_ends)]
         status = _interleave([status for status, _ in located])
         keys = _interleave([keys for _, keys in located])
@@ -102,11 +121,33 @@ class Pool:
             chosen &= np.isin((minute // 1440 + _THURSDAY) % 7, list(self._weekdays))
         return chosen
 
-    def keys(self) -> NDArray[np.int64]:
-        """int64[n_used]; the batches' own copies are let go."""
+    def _end_file(self) -> None:
+        """Collapse what was read since the last file's end; the batches' own keys are let go."""
         keys = np.concatenate(self._keys) if self._keys else np.empty(0, np.int64)
         self._keys.clear()
-        return keys
+        xy_m, _, inverse = collapse.collapse(keys, n_blocks=self._n_threads)
+        self._files.append(Collapsed(xy_m, inverse))
+
+    def points(self, drawn: NDArray[np.int64] | None) -> tuple[NDArray[np.float64], NDArray[np.int64], collapse.Index]:
+        """Unique points, weights and inverse as `flows.kernels.collapse.collapse` gives them for all files' keys.
+
+        Args:
+            drawn: ascending places among the used points, where not all are wanted. It may be called once.
+        """
+        self._end_file()
+        files = self._files if drawn is None else list(_drawn(self._files, drawn))
+        if len(files) == 1:
+            return files[0].xy_m, _weights(files[0]), files[0].inverse
+        keys = np.concatenate([pack(one.xy_m) for one in files])
+        xy_m, _, place = collapse.collapse(keys, n_blocks=self._n_threads)
+        inverse = np.empty(sum(len(one.inverse) for one in files), place.dtype)
+        point = key = 0
+        while files:  # each is let go
+            one = files.pop(0)
+            inverse[point : point + len(one.inverse)] = place[key : key + len(one.xy_m)][one.inverse]
+            point, key = point + len(one.inverse), key + len(one.xy_m)
+        whole = Collapsed(xy_m, inverse)
+        return xy_m, _weights(whole), inverse
 
     def kept(self) -> NDArray[np.bool_]:
         """bool[n_rows * n_ends]."""
@@ -120,6 +161,22 @@ class Pool:
     def n_used(self) -> int:
         """Points that are clustered, before sampling."""
         return int(self._fates[locate.USED])
+
+
+def _weights(points: Collapsed) -> NDArray[np.int64]:
+    """How often each distinct point occurs."""
+    return np.bincount(points.inverse, minlength=len(points.xy_m)).astype(np.int64, copy=False)
+
+
+def _drawn(files: list[Collapsed], drawn: NDArray[np.int64]) -> Iterator[Collapsed]:
+    """The drawn points of each file, distinct ones in first-occurrence order anew."""
+    first = 0
+    for one in files:
+        last = first + len(one.inverse)
+        chosen = drawn[np.searchsorted(drawn, first) : np.searchsorted(drawn, last)] - first
+        xy_m, _, inverse = collapse.collapse(pack(one.xy_m[one.inverse[chosen]]), n_blocks=1)
+        yield Collapsed(xy_m, inverse)
+        first = last
 
 
 _Item = TypeVar("_Item", np.uint8, np.int64)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.errors import MostlyDroppedError
-from flows.kernels import collapse
 from flows.kernels.threads import threads
 from flows.model import CityBox, ExperimentSpec, Points, TripBatch, TripSource
 from flows.settings import Settings
@@ -48,12 +47,13 @@ def prepare(
     with threads(n_jobs) as n_threads:
         locator = by_zone(zones) if zones and source.kind == "zones" else by_coordinates(settings.city_box)
         batches = _Timed(source.batches())
-        pool = Pool(spec, locator, n_files=len(source.files))
+        pool = Pool(spec, locator, n_files=len(source.files), n_threads=n_threads)
         for batch in batches:
             pool.add(batch)
         _refuse_mostly_dropped(pool, source, settings)
-        keys, kept = _sample(pool.keys(), pool.kept(), spec)
-        xy_m, weights, inverse = collapse.collapse(keys, n_blocks=n_threads)
+        drawn = _draw(pool.n_used, spec)
+        kept = pool.kept() if drawn is None else _only(pool.kept(), drawn)
+        xy_m, weights, inverse = pool.points(drawn)
     return Points(
         xy_m=xy_m,
         weights=weights,
@@ -107,14 +107,17 @@ def _refuse_mostly_dropped(pool: Pool, source: TripSource, settings: Settings) -
     )
 
 
-def _sample(
-    keys: NDArray[np.int64], kept: NDArray[np.bool_], spec: ExperimentSpec
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Draw max_samples used points without replacement, by seed, in their own order."""
-    if spec.max_samples is None or spec.max_samples >= len(keys):
-        return keys, kept
-    drawn = np.random.default_rng(spec.seed).choice(len(keys), size=spec.max_samples, replace=False, shuffle=False)
+def _draw(n_used: int, spec: ExperimentSpec) -> NDArray[np.int64] | None:
+    """Places of max_samples used points, without replacement, by seed, ascending; None where all are wanted."""
+    if spec.max_samples is None or spec.max_samples >= n_used:
+        return None
+    drawn = np.random.default_rng(spec.seed).choice(n_used, size=spec.max_samples, replace=False, shuffle=False)
     drawn.sort()
+    return drawn
+
+
+def _only(kept: NDArray[np.bool_], drawn: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which points are used where only the drawn ones are."""
     sampled = np.zeros_like(kept)
     sampled[np.flatnonzero(kept)[drawn]] = True
-    return keys[drawn], sampled
+    return sampled

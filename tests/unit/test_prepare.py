@@ -28,12 +28,15 @@ def source_of(
     batch_rows: int,
     minutes: NDArray[np.int64] | None = None,
     kind: Kind = "coordinates",
+    batches_per_file: int = 1 << 30,
 ) -> TripSource:
+    firsts = range(0, len(lon[0]), batch_rows)
+
     def batches() -> Iterator[TripBatch]:
-        for first in range(0, len(lon[0]), batch_rows):
+        for index, first in enumerate(firsts):
             part = slice(first, first + batch_rows)
             yield TripBatch(
-                file_index=0,
+                file_index=index // batches_per_file,
                 first_row=first,
                 n_rows=len(lon[0][part]),
                 lon=tuple(end[part] for end in lon),
@@ -42,8 +45,9 @@ def source_of(
                 pickup_minute=None if minutes is None else minutes[part],
             )
 
-    file = SourceFile("trips.parquet", Path("trips.parquet"), 1)
-    return TripSource(files=(file,), dialects=("test",), kind=kind, n_rows=None, batches=batches)
+    names = [f"trips-{index}.parquet" for index in range(-(-len(firsts) // batches_per_file))]
+    files = tuple(SourceFile(name, Path(name), 1) for name in names)
+    return TripSource(files=files, dialects=("test",) * len(files), kind=kind, n_rows=None, batches=batches)
 
 
 def city_points(n: int, seed: int) -> tuple[Floats, Floats]:
@@ -87,6 +91,26 @@ def test_sampling_ignores_the_batches(cut: int, seed: int) -> None:
     assert (whole.inverse == cut_up.inverse).all()
     kept = np.flatnonzero(whole.kept)
     assert (whole.xy_m[whole.inverse] == project(lon[kept], lat[kept])).all()
+
+
+@given(
+    cut=st.integers(1, 90), per_file=st.integers(1, 4), seed=st.integers(0, 50),
+    max_samples=st.one_of(st.none(), st.integers(1, 200)), ends=st.sampled_from(["pickup", "both"]),
+)  # fmt: skip
+@settings(max_examples=40)
+def test_several_files_are_as_one(
+    cut: int, per_file: int, seed: int, max_samples: int | None, ends: CoordinateType
+) -> None:
+    lon, lat = zip(*(city_points(300, seed + end) for end in range(2 if ends == "both" else 1)), strict=True)
+    spec = experiment_spec("x", max_samples=max_samples, seed=seed, coordinate_type=ends)
+    one, several = (
+        run(source_of(lon, lat, cut, batches_per_file=batches), spec, allow=True) for batches in (1000, per_file)
+    )
+    for name in ("xy_m", "weights", "inverse", "kept"):
+        np.testing.assert_array_equal(getattr(several, name), getattr(one, name))
+    assert several.weights.dtype == one.weights.dtype == np.int64
+    assert several.dropped == one.dropped
+    assert sum(several.rows_per_file) == 300
 
 
 def test_sampling_is_uniform() -> None:
