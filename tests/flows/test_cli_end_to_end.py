@@ -123,6 +123,7 @@ def test_ctrl_c_is_a_clean_end(tmp_path: Path) -> None:
     write_synthetic_month(tmp_path / MONTH, rows=2000)
     program = f"""
 import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from flows.cli import main
 from flows.steps import ingest
 def interrupt(*_): os.kill(os.getpid(), signal.SIGINT); time.sleep(20)

@@ -87,9 +87,8 @@ def _workers(client: SyncPrefectClient, store: ObjectStore, tmp_path: Path) -> I
     ]
     yield
     for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.wait(timeout=60)
+        worker.kill()  # all runs have ended by now
+        worker.wait()
     log.close()
 
 
