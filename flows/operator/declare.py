@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from flows.errors import DeclarationError
 from flows.operator.deployments import load_deployments
@@ -78,4 +78,15 @@ def _automation(file: Path, values: PlatformValues) -> AutomationState:
 def automation_state(automation: AutomationCore) -> AutomationState:
     """The automation without the id that the server gives it."""
     core = AutomationCore(**{name: getattr(automation, name) for name in AutomationCore.model_fields})
-    return AutomationState(name=core.name, definition=core.model_dump(mode="json", exclude={"name", "owner_resource"}))
+    definition = core.model_dump(mode="json", exclude={"name", "owner_resource"})
+    return AutomationState(name=core.name, definition={name: _ordered(value) for name, value in definition.items()})
+
+
+def _ordered(value: JsonValue) -> JsonValue:
+    """With names sorted: Prefect holds `after`, `expect` and `for_each` as sets, ordered anew in each process."""
+    if isinstance(value, dict):
+        return {key: _ordered(one) for key, one in value.items()}
+    if isinstance(value, list):
+        names = [one for one in value if isinstance(one, str)]
+        return [*sorted(names)] if len(names) == len(value) else [_ordered(one) for one in value]
+    return value

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flows.kernels import collapse, locate
 from flows.model import DROP_REASONS, CityBox, DropReason, ExperimentSpec, TripBatch, ends_of
 from flows.parameters import parse_hours, parse_weekdays
-from flows.steps.projection import grid_projection, pack, project
+from flows.steps.projection import grid_projection, pack, project, unpack
 
 if TYPE_CHECKING:
     from flows.steps.zones import ZoneTable
@@ -69,9 +69,9 @@ def by_zone(zones: ZoneTable) -> Locator:
 
 @dataclass(frozen=True, eq=False)
 class Collapsed:
-    """Used points of one file: distinct ones, float64[u, 2], in first-occurrence order, and each one's place there."""
+    """Used points of one file: distinct keys int64[u] in first-occurrence order, and each point's place among them."""
 
-    xy_m: NDArray[np.float64]
+    keys: NDArray[np.int64]
     inverse: collapse.Index
 
 
@@ -126,7 +126,7 @@ class Pool:
         keys = np.concatenate(self._keys) if self._keys else np.empty(0, np.int64)
         self._keys.clear()
         xy_m, _, inverse = collapse.collapse(keys, n_blocks=self._n_threads)
-        self._files.append(Collapsed(xy_m, inverse))
+        self._files.append(Collapsed(pack(xy_m), inverse))
 
     def points(self, drawn: NDArray[np.int64] | None) -> tuple[NDArray[np.float64], NDArray[np.int64], collapse.Index]:
         """Unique points, weights and inverse as `flows.kernels.collapse.collapse` gives them for all files' keys.
@@ -136,18 +136,21 @@ class Pool:
         """
         self._end_file()
         files = self._files if drawn is None else list(_drawn(self._files, drawn))
+        self._files = []
         if len(files) == 1:
-            return files[0].xy_m, _weights(files[0]), files[0].inverse
-        keys = np.concatenate([pack(one.xy_m) for one in files])
+            return unpack(files[0].keys), _weights(files[0].inverse, len(files[0].keys)), files[0].inverse
+        keys, sizes = np.concatenate([one.keys for one in files]), [len(one.keys) for one in files]
+        inverses = [one.inverse for one in files]
+        files.clear()
         xy_m, _, place = collapse.collapse(keys, n_blocks=self._n_threads)
-        inverse = np.empty(sum(len(one.inverse) for one in files), place.dtype)
+        del keys
+        inverse = np.empty(sum(map(len, inverses)), place.dtype)
         point = key = 0
-        while files:  # each is let go
-            one = files.pop(0)
-            inverse[point : point + len(one.inverse)] = place[key : key + len(one.xy_m)][one.inverse]
-            point, key = point + len(one.inverse), key + len(one.xy_m)
-        whole = Collapsed(xy_m, inverse)
-        return xy_m, _weights(whole), inverse
+        for size in sizes:
+            local = inverses.pop(0)  # each is let go
+            inverse[point : point + len(local)] = place[key : key + size][local]
+            point, key = point + len(local), key + size
+        return xy_m, _weights(inverse, len(xy_m)), inverse
 
     def kept(self) -> NDArray[np.bool_]:
         """bool[n_rows * n_ends]."""
@@ -163,9 +166,9 @@ class Pool:
         return int(self._fates[locate.USED])
 
 
-def _weights(points: Collapsed) -> NDArray[np.int64]:
+def _weights(inverse: collapse.Index, n_unique: int) -> NDArray[np.int64]:
     """How often each distinct point occurs."""
-    return np.bincount(points.inverse, minlength=len(points.xy_m)).astype(np.int64, copy=False)
+    return np.bincount(inverse, minlength=n_unique).astype(np.int64, copy=False)
 
 
 def _drawn(files: list[Collapsed], drawn: NDArray[np.int64]) -> Iterator[Collapsed]:
@@ -174,8 +177,8 @@ def _drawn(files: list[Collapsed], drawn: NDArray[np.int64]) -> Iterator[Collaps
     for one in files:
         last = first + len(one.inverse)
         chosen = drawn[np.searchsorted(drawn, first) : np.searchsorted(drawn, last)] - first
-        xy_m, _, inverse = collapse.collapse(pack(one.xy_m[one.inverse[chosen]]), n_blocks=1)
-        yield Collapsed(xy_m, inverse)
+        xy_m, _, inverse = collapse.collapse(one.keys[one.inverse[chosen]], n_blocks=1)
+        yield Collapsed(pack(xy_m), inverse)
         first = last
 
 

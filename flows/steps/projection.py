@@ -89,6 +89,15 @@ def pack(xy_m: NDArray[np.float64]) -> NDArray[np.int64]:
     return keys
 
 
+def unpack(keys: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Points float64[m, 2], metres, of grid keys int64[m]: what `pack` takes."""
+    xy_m = np.empty((len(keys), 2))
+    xy_m[:, 0] = keys >> 32
+    xy_m[:, 1] = keys.astype(np.int32)  # the lower half, with its sign
+    xy_m /= UNITS_PER_METRE
+    return xy_m
+
+
 @lru_cache(maxsize=4)
 def grid_projection(box: CityBox) -> GridProjection:
     """Fit the fast path to PROJ over one box.

@@ -78,6 +78,17 @@ def test_the_release_decides_how_long_a_run_may_be_pending(folder: Path) -> None
     assert within == {"pending-flow-runs": 345.0, "zombie-flow-runs": 180.0}
 
 
+def test_an_automation_is_the_same_whatever_the_order_of_its_sets(folder: Path) -> None:
+    """Python orders them anew in each process, so the server's order is not ours."""
+    file = folder / "k8s" / "automations" / "pending-flow-runs.yaml"
+    one = load_declared(folder, values())
+    change(file, lambda tree: tree["trigger"]["expect"].reverse())
+    assert load_declared(folder, values()) == one
+    found = next(state for state in one if isinstance(state, AutomationState) and state.name == "pending-flow-runs")
+    expected = found.definition["trigger"]["expect"]  # type: ignore[index,call-overload]
+    assert list(expected) == sorted(expected)  # type: ignore[arg-type]
+
+
 def test_the_build_step_knows_every_pool() -> None:
     tree = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text(encoding="utf-8"))
     ((step,),) = (one.values() for one in tree["build"])
