@@ -31,9 +31,9 @@ def ingest(run: Run) -> TripSource:
 
 def prepare(run: Run, source: TripSource) -> Points:
     """Read the trips, drop what has no place, and collapse the rest to unique points."""
+    run.kernels.wait()  # before the import: two threads that import one package at once can break each other's
     from flows.steps.prepare import prepare as step
 
-    run.kernels.wait()
     return step(source, run.spec, run.settings, run.zones, run.n_jobs)
 
 
