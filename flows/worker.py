@@ -13,7 +13,10 @@ import sys
 import threading
 from dataclasses import dataclass
 
+import httpx
 import kopf
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
 from prefect.utilities.processutils import setup_signal_handlers_worker
@@ -52,9 +55,12 @@ class Health:
 
     worker: KubernetesWorker
     observer: Observer
+    pool_is_there: threading.Event
 
     def is_worker_still_polling(self, query_interval_seconds: float) -> bool:
-        """Whether the worker polls and its observer watches."""
+        """Whether the worker polls and its observer watches; before its pool is there it has nothing to poll."""
+        if not self.pool_is_there.is_set():
+            return True
         if not self.observer.watches():
             get_logger("flows.worker").error("Pods and Jobs are not watched: a killed pod would go unnoticed.")
             return False
@@ -62,12 +68,33 @@ class Health:
 
 
 async def work(pool: str) -> None:
-    """Serve a work pool until a signal comes. A pool that does not exist yet is waited for: registration makes it."""
+    """Serve a work pool until a signal comes."""
     worker = KubernetesWorker(name=f"worker-{pool}", work_pool_name=pool, create_pool_if_not_found=False)
-    health = (Health(worker, observer), PREFECT_WORKER_QUERY_SECONDS.value())
+    pool_is_there = threading.Event()
+    health = (Health(worker, observer, pool_is_there), PREFECT_WORKER_QUERY_SECONDS.value())
     threading.Thread(target=start_healthcheck_server, args=health, daemon=True).start()
     setup_signal_handlers_worker(os.getpid(), f"the worker of {pool}", print)
+    await wait_for_pool(pool, PREFECT_WORKER_QUERY_SECONDS.value())
+    pool_is_there.set()
     await worker.start()
+
+
+async def wait_for_pool(pool: str, every_seconds: float) -> None:
+    """Wait until the work pool exists: registration makes it after the workers have started.
+
+    A worker that starts without its pool polls as soon as it is there, but its channel to the server stays closed for
+    good, and with it the way by which Jobs of cancelled runs are deleted.
+    """
+    async with get_client() as client:
+        while True:
+            try:
+                await client.read_work_pool(pool)
+                return
+            except ObjectNotFound:
+                get_logger("flows.worker").info("waiting for the work pool %s", pool)
+            except httpx.TransportError as error:
+                get_logger("flows.worker").warning("Prefect's API does not answer (%r): asking again", error)
+            await asyncio.sleep(every_seconds)
 
 
 def main() -> None:

@@ -175,7 +175,7 @@ def _pending_limit(by_hand: dict[str, str], tmp_path: Path) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ({"image": "localhost:5000/no-such-image:2"}, "ImagePullError"),
+        pytest.param({"image": "localhost:5000/no-such-image:2"}, "ImagePullError", marks=pytest.mark.smoke),
         ({"cpu_request": "64", "cpu_limit": "64"}, "Unschedulable"),
     ],
     ids=["an image that can't be pulled", "a request that can't be scheduled"],

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Thread
+from threading import Event, Thread
 
+import httpx
 import kopf
 import pytest
 from kopf._cogs.structs.references import Resource
+from prefect.exceptions import ObjectNotFound
 
-from flows.worker import WATCHERS, Health, Observer, main, remember_loop
+from flows.worker import WATCHERS, Health, Observer, main, remember_loop, wait_for_pool
 
 
 @contextmanager
@@ -53,6 +55,12 @@ class Worker:
 NAMES = ("watcher for pods.v1@taxi-flows", "watcher for jobs.v1.batch@taxi-flows")
 
 
+def there() -> Event:
+    found = Event()
+    found.set()
+    return found
+
+
 @pytest.fixture
 def observer() -> Iterator[Observer]:
     """An observer that watches."""
@@ -86,11 +94,37 @@ def test_an_observer_that_lost_a_task_does_not_watch(ended: int) -> None:
 
 @pytest.mark.parametrize("polls", [True, False])
 def test_health_is_the_workers_while_it_watches(observer: Observer, polls: bool) -> None:
-    assert Health(Worker(polls), observer).is_worker_still_polling(2.0) is polls
+    assert Health(Worker(polls), observer, there()).is_worker_still_polling(2.0) is polls
 
 
 def test_a_worker_without_an_observer_is_not_healthy() -> None:
-    assert not Health(Worker(polls=True), Observer()).is_worker_still_polling(2.0)
+    assert not Health(Worker(polls=True), Observer(), there()).is_worker_still_polling(2.0)
+
+
+def test_a_worker_that_waits_for_its_pool_is_healthy() -> None:
+    """The release waits for its workers before it registers the pools."""
+    assert Health(Worker(polls=False), Observer(), Event()).is_worker_still_polling(2.0)
+
+
+def test_a_pool_is_waited_for_while_the_api_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Exception | None] = [httpx.ConnectError("refused"), ObjectNotFound(Exception("404")), None]
+
+    class Client:
+        async def __aenter__(self) -> Client:
+            return self
+
+        async def __aexit__(self, *fault: object) -> None:
+            return None
+
+        async def read_work_pool(self, name: str) -> None:
+            assert name == "parallel"
+            answer = answers.pop(0)
+            if answer is not None:
+                raise answer
+
+    monkeypatch.setattr("flows.worker.get_client", Client)
+    asyncio.run(wait_for_pool("parallel", every_seconds=0.0))
+    assert answers == []
 
 
 def test_tasks_are_looked_for_by_the_names_that_kopf_gives() -> None:
