@@ -67,10 +67,10 @@ restore: $(DEV) ## Bring a backup back: make restore DIR=folder (FORCE=1 replace
 smoke: $(DEV) ## Install the stack into the cluster of the kube context and run the quick tests there
 	$(BIN) -m pytest tests/cluster -m smoke $(ARGS)
 
-soak: $(DEV) ## The same with all tests of the cluster; tests/cluster/soak.md gets the table
+soak: $(DEV) ## The same with all tests of the cluster, each fault three times; the README gets the table of faults
 	@report=build/soak-$$(git describe --always --dirty).xml; \
 	$(BIN) -m pytest tests/cluster -m cluster -o junit_family=xunit1 --junitxml=$$report $(ARGS); ended=$$?; \
-	$(BIN) -m tests.cluster.table $$report; exit $$ended
+	$(BIN) -m tests.cluster.table $$report && $(BIN) -m tests.readme_parts; exit $$ended
 
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
 lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions

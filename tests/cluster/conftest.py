@@ -12,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from flows.settings import MinioSettings, Settings
 from flows.store import ObjectStore, open_store
+from tests.cluster.faults import FAULT, Outcome
 from tests.cluster.kube import PLATFORM, forwarded, get, run
 from tests.cluster.runs import Cluster
 
@@ -38,6 +39,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+        for fault in item.iter_markers("fault"):
+            item.user_properties.extend(zip(FAULT, fault.args, strict=True))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each fault three times; once where only quick tests are asked for."""
+    if "repetition" in metafunc.fixturenames:
+        chosen = str(metafunc.config.option.markexpr)
+        metafunc.parametrize("repetition", range(1 if chosen == "smoke" else 3), indirect=True)
+
+
+@pytest.fixture
+def repetition(request: pytest.FixtureRequest) -> None:
+    """Each fault is tried three times by `make soak`, once by `make smoke`."""
+
+
+@pytest.fixture
+def outcome(record_property: Callable[[str, object], None]) -> Outcome:
+    """The stopwatch of a fault."""
+    return Outcome(record_property)
 
 
 def _why_not() -> str | None:
@@ -80,9 +101,9 @@ def environment(stack: None) -> Mapping[str, str]:
     return platform_env()
 
 
-@pytest.fixture
-def cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
-    """The stack through forwarded ports of its own; for each test, since some of them install it anew."""
+@contextmanager
+def connected(environment: Mapping[str, str]) -> Iterator[Cluster]:
+    """The stack through forwarded ports of its own; they end with the pods that they lead to."""
     with ExitStack() as stack:
         api = stack.enter_context(forwarded(PLATFORM, "prefect-server", 4200))
         stack.enter_context(
@@ -96,6 +117,13 @@ def cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
         client = stack.enter_context(get_client(sync_client=True))
         store = stack.enter_context(opened_store("minio-people"))
         yield Cluster(client, store)
+
+
+@pytest.fixture
+def cluster(environment: Mapping[str, str]) -> Iterator[Cluster]:
+    """The stack; connected anew for each test, since some of them install it anew."""
+    with connected(environment) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -122,9 +150,14 @@ def opened_store(secret: str) -> Iterator[ObjectStore]:
 @pytest.fixture
 def months(cluster: Cluster, real_files: Path) -> tuple[str, ...]:
     """Real months in MinIO, by their keys."""
+    return put_months(cluster.store, real_files)
+
+
+def put_months(store: ObjectStore, folder: Path) -> tuple[str, ...]:
+    """Put the months that are not there yet; their keys."""
     for name in MONTHS:
-        if cluster.store.stat("taxi-data", name) is None:
-            cluster.store.put_file("taxi-data", name, real_files / "coords" / name)
+        if store.stat("taxi-data", name) is None:
+            store.put_file("taxi-data", name, folder / "coords" / name)
     return MONTHS
 
 

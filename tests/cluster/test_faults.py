@@ -1,156 +1,155 @@
-"""What breaks on a cluster, and what becomes of the runs: a known final state in time, no record lost or doubled."""
+"""What breaks under a run, and what becomes of it: a known final state in time, no record lost or doubled."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pytest
 import yaml
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
-from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelling
 
 from flows.restarts import MOST_STARTS
-from tests.cluster.kube import FLOWS, PLATFORM, as_person, get, kubectl, wait_until
+from tests.cluster.faults import (
+    BOUND_SECONDS,
+    EXPERIMENT,
+    GRID,
+    LONG_GRID,
+    SETTING,
+    SWEEP,
+    WORKERS,
+    Outcome,
+    away,
+    children_of,
+    fires,
+    kill_pod,
+    kill_workers,
+    one_sweep_is_kept,
+    pods_of,
+    until_a_child_runs,
+    until_running,
+)
+from tests.cluster.kube import FLOWS, apply, as_person, get, kubectl, pod, wait_until
 from tests.cluster.prometheus import alerts, total
-from tests.cluster.runs import Cluster, flow_run_state, job_of
+from tests.cluster.runs import Cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("repetition")]
 
-EXPERIMENT = "experiment_pipeline/default"
-SWEEP = "parameter_sweep_flow/default"
-SETTING = {"eps": 0.1, "min_samples": 50}
-GRID = {"eps_values": [0.05, 0.1, 0.15, 0.2], "min_samples_values": [5, 10, 20, 50]}
-LONG_GRID = {"eps_values": [0.02 * n for n in range(1, 31)], "min_samples_values": [5, 10, 20, 50]}
-"""Takes a minute or more, so that something can break meanwhile."""
 PENDING_LIMIT_SECONDS, CANCELLING_SECONDS = 120, 60
-BOUND_SECONDS = 300
-"""The worst of all faults ends within it."""
-
-
-@pytest.fixture(autouse=True)
-def repetition(request: pytest.FixtureRequest) -> None:
-    """Each fault is tried three times by `make soak`, once by `make smoke`."""
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    chosen = str(metafunc.config.option.markexpr)
-    metafunc.parametrize("repetition", range(1 if chosen == "smoke" else 3), indirect=True)
-
-
-def pods_of(run_id: UUID) -> list[Any]:
-    found: list[Any] = get(FLOWS, "pods", "-l", f"prefect.io/flow-run-id={run_id}")
-    return found
-
-
-def until_running(cluster: Cluster, run_id: UUID, starts: int = 1) -> FlowRun:
-    def running() -> FlowRun | None:
-        found = cluster.prefect.read_flow_run(run_id)
-        ready = found.state is not None and found.state.is_running() and found.run_count >= starts
-        return found if ready else None
-
-    return wait_until(running, f"start {starts} of {run_id}", 120)
-
-
-def kill_pod(run_id: UUID) -> None:
-    """As a drained node does: the pod gets a signal and some time."""
-    for pod in pods_of(run_id):
-        if pod["status"].get("phase") == "Running":
-            kubectl("delete", "pod", pod["metadata"]["name"], "-n", FLOWS, "--wait=false")
-
-
-def one_sweep_is_kept(cluster: Cluster, run_of: FlowRun, n_cells: int) -> dict[str, Any]:
-    """Its record, with every cell's experiment there once."""
-    (sweep,) = cluster.records("sweeps", run_of.id)
-    assert [cell["status"] for cell in sweep["cells"]] == ["ok"] * n_cells
-    kept = [one for child in cluster.children(sweep["id"]) for one in cluster.records("experiments", child.id)]
-    ids = [one["id"] for one in kept]
-    assert {cell["experiment_id"] for cell in sweep["cells"]} <= set(ids)
-    return sweep
-
-
-def state_of(cluster: Cluster, run_id: UUID) -> str:
-    found = cluster.prefect.read_flow_run(run_id).state
-    return found.type.value if found is not None else "none"
 
 
 @pytest.mark.smoke
-def test_a_flow_pod_out_of_memory_crashes_its_run(cluster: Cluster, months: tuple[str, ...]) -> None:
+@pytest.mark.fault("pod out of memory", "Crashed; PodOutOfMemory fires", "the work pool's memory limit")
+def test_a_flow_pod_out_of_memory_crashes_its_run(cluster: Cluster, months: tuple[str, ...], outcome: Outcome) -> None:
     before = total('prefect_pod_failures_total{reason="OOMKilled"}')
     started = cluster.start(EXPERIMENT, {"data_source": months[1]}, {"memory": "120Mi"})
+    outcome.strikes()
     ended = cluster.finish(started.id, BOUND_SECONDS)
+    outcome.ends()
     assert ended.state is not None
     assert ended.state.is_crashed()
     assert cluster.records("experiments", started.id) == []
     wait_until(lambda: total('prefect_pod_failures_total{reason="OOMKilled"}') > before, "the reason", 60, 3)
-    wait_until(lambda: alerts("PodOutOfMemory") or None, "PodOutOfMemory", 150, 5)
+    fires("PodOutOfMemory")
 
 
 @pytest.mark.smoke
-def test_a_deleted_pod_starts_its_run_again(cluster: Cluster, months: tuple[str, ...]) -> None:
+@pytest.mark.fault("pod deleted, node drained", "the same run starts again in a new pod", "three starts")
+def test_a_deleted_pod_starts_its_run_again(cluster: Cluster, months: tuple[str, ...], outcome: Outcome) -> None:
     started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING})
     until_running(cluster, started.id)
+    outcome.strikes()
     kill_pod(started.id)
     ended = cluster.finish(started.id, BOUND_SECONDS)
+    outcome.ends()
     assert ended.state is not None
     assert ended.state.is_completed()
     assert ended.run_count == 2
     assert len(cluster.records("experiments", started.id)) == 1
 
 
-def test_a_pod_that_is_deleted_again_and_again_crashes_its_run(cluster: Cluster, months: tuple[str, ...]) -> None:
+@pytest.mark.fault(
+    "pod deleted at each start", "Crashed with that reason; FlowCrashed fires", "three starts, `flows/restarts.py`"
+)
+def test_a_pod_that_is_deleted_again_and_again_crashes_its_run(
+    cluster: Cluster, months: tuple[str, ...], outcome: Outcome
+) -> None:
     started = cluster.start(SWEEP, {"data_source": months[0], **LONG_GRID})
     for start in range(1, MOST_STARTS + 1):
         until_running(cluster, started.id, start)
+        outcome.strikes()
         kill_pod(started.id)
     ended = cluster.finish(started.id, BOUND_SECONDS)
+    outcome.ends()
     assert ended.state is not None
     assert ended.state.is_crashed()
     assert f"this is start {MOST_STARTS + 1} of the flow run" in (ended.state.message or "")
     assert cluster.records("sweeps", started.id) == []
-    wait_until(lambda: alerts("FlowCrashed") or None, "FlowCrashed", 150, 5)
+    fires("FlowCrashed")
+
+
+@pytest.mark.fault("pod and Job gone without a word", "Crashed; FlowCrashed fires", "three minutes without a heartbeat")
+def test_a_pod_that_vanishes_crashes_its_run(cluster: Cluster, months: tuple[str, ...], outcome: Outcome) -> None:
+    started = cluster.start(SWEEP, {"data_source": months[0], **LONG_GRID})
+    until_a_child_runs(cluster, started.id)
+    with away("deployment/worker-coordinator", FLOWS):
+        wait_until(lambda: not coordinator_workers(), "the end of the worker", 60)
+        outcome.strikes()
+        kubectl("delete", "job", "-l", f"prefect.io/flow-run-id={started.id}", "-n", FLOWS, "--cascade=orphan")
+        for lost in pods_of(started.id):
+            kubectl("delete", "pod", lost["metadata"]["name"], "-n", FLOWS, "--grace-period=0", "--force")
+    ended = cluster.finish(started.id, BOUND_SECONDS)
+    outcome.ends()
+    assert ended.state is not None
+    assert ended.state.is_crashed()
+    assert "heartbeat" in (ended.state.message or "")
+    assert cluster.records("sweeps", started.id) == []
+    fires("FlowCrashed")
+
+
+def coordinator_workers() -> list[object]:
+    """The pods that serve the coordinator's pool."""
+    found: list[object] = get(FLOWS, "pods", "-l", f"{WORKERS},taxi-flows/work-pool=coordinator")
+    return found
 
 
 @pytest.mark.smoke
-def test_a_coordinator_that_is_killed_finds_its_children_again(cluster: Cluster, months: tuple[str, ...]) -> None:
+@pytest.mark.fault(
+    "coordinator's pod lost in a sweep", "it starts again and goes on with the runs it has", "idempotency keys"
+)
+def test_a_coordinator_that_is_killed_finds_its_children_again(
+    cluster: Cluster, months: tuple[str, ...], outcome: Outcome
+) -> None:
     started = cluster.start(SWEEP, {"data_source": months[0], **GRID})
     wait_until(lambda: children_of(cluster, started.id) or None, "a child", 120)
+    outcome.strikes()
     kill_pod(started.id)
     ended = cluster.finish(started.id, BOUND_SECONDS)
+    outcome.ends()
     assert ended.state is not None
     assert ended.state.is_completed(), cluster.log(started.id)
     assert ended.run_count == 2
-    sweep = one_sweep_is_kept(cluster, ended, 16)
+    sweep = one_sweep_is_kept(cluster, ended.id, 16)
     children = cluster.children(sweep["id"])
     assert len({child.idempotency_key for child in children}) == len(children) == 2, "none was started twice"
     assert {child.state_name for child in children} == {"Completed"}
 
 
-def children_of(cluster: Cluster, parent_id: UUID) -> list[FlowRun]:
-    of_parent = FlowRunFilterParentFlowRunId(any_=[parent_id])
-    return cluster.prefect.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=of_parent))
-
-
-def test_cancelling_a_sweep_cancels_its_children(cluster: Cluster, months: tuple[str, ...]) -> None:
+@pytest.mark.fault("sweep cancelled", "the runs of its cells are cancelled", "the server, `cancellingTimeoutSeconds`")
+def test_cancelling_a_sweep_cancels_its_children(cluster: Cluster, months: tuple[str, ...], outcome: Outcome) -> None:
     started = cluster.start(SWEEP, {"data_source": months[1], **LONG_GRID})
-
-    def one_runs() -> bool:
-        return any(child.state is not None and child.state.is_running() for child in children_of(cluster, started.id))
-
-    wait_until(one_runs, "a child that runs", 180)
+    until_a_child_runs(cluster, started.id)
+    outcome.strikes()
     cluster.prefect.set_flow_run_state(started.id, Cancelling(), force=True)
     assert cluster.finish(started.id).state_name == "Cancelled"
 
-    def all_cancelled() -> bool:
+    def all_ended() -> bool:
         return all(child.state is not None and child.state.is_final() for child in children_of(cluster, started.id))
 
-    wait_until(all_cancelled, "the end of the children", BOUND_SECONDS, 3)
+    wait_until(all_ended, "the end of the children", BOUND_SECONDS, 3)
+    outcome.ends()
     assert {child.state_name for child in children_of(cluster, started.id)} <= {"Cancelled", "Completed"}
 
 
@@ -171,104 +170,114 @@ def _pending_limit(by_hand: dict[str, str], tmp_path: Path) -> Iterator[None]:
     register(values["pendingLimitSeconds"])
 
 
+CANNOT_START = ("Cancelled, its Job deleted; FlowCannotStart fires", "`pendingLimitSeconds`, 600 (here 120)")
+
+
 @pytest.mark.usefixtures("_pending_limit")
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        pytest.param({"image": "localhost:5000/no-such-image:2"}, "ImagePullError", marks=pytest.mark.smoke),
-        ({"cpu_request": "64", "cpu_limit": "64"}, "Unschedulable"),
+        pytest.param(
+            {"image": "localhost:5000/no-such-image:2"},
+            "ImagePullError",
+            marks=[pytest.mark.smoke, pytest.mark.fault("image that can't be pulled", *CANNOT_START)],
+            id="an image that can't be pulled",
+        ),
+        pytest.param(
+            {"cpu_request": "64", "cpu_limit": "64"},
+            "Unschedulable",
+            marks=pytest.mark.fault("request that no node can hold", *CANNOT_START),
+            id="a request that can't be scheduled",
+        ),
     ],
-    ids=["an image that can't be pulled", "a request that can't be scheduled"],
 )
 def test_a_run_that_can_not_start_is_cancelled(
-    cluster: Cluster, months: tuple[str, ...], variables: dict[str, str], reason: str
+    cluster: Cluster, months: tuple[str, ...], outcome: Outcome, variables: dict[str, str], reason: str
 ) -> None:
     before = total(f'prefect_pod_failures_total{{reason="{reason}"}}')
     started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING}, variables)
+    outcome.strikes()
     ended = cluster.finish(started.id, PENDING_LIMIT_SECONDS + CANCELLING_SECONDS + 60)
+    outcome.ends()
     assert ended.state_name == "Cancelled"
     wait_until(lambda: not get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}"), "no Job", 60)
     assert total(f'prefect_pod_failures_total{{reason="{reason}"}}') > before
     assert reason.removesuffix("Error") in cluster.log(started.id).replace(" ", "")
-    wait_until(lambda: alerts("FlowCannotStart") or None, "FlowCannotStart", 150, 5)
+    fires("FlowCannotStart")
 
 
-@pytest.mark.parametrize("part", ["deployment/prefect-server", "statefulset/postgresql"])
-def test_a_sweep_outlives_a_restart_of_prefect(cluster: Cluster, months: tuple[str, ...], part: str) -> None:
-    started = cluster.start(SWEEP, {"data_source": months[0], **GRID})
-    wait_until(lambda: children_of(cluster, started.id) or None, "a child", 120)
-    kubectl("rollout", "restart", part, "-n", PLATFORM)
-    kubectl("rollout", "status", part, "-n", PLATFORM, "--timeout=180s")
-    ended_state = wait_until(lambda: final_state(started.id), f"the end of {started.id}", BOUND_SECONDS, 5)
-    assert ended_state == "COMPLETED"
-
-
-def final_state(run_id: UUID) -> str | None:
-    """Asked anew each time: the server's address may have moved."""
-    state = flow_run_state(str(run_id))
-    return state if state in {"COMPLETED", "CRASHED", "FAILED", "CANCELLED"} else None
-
-
-@contextmanager
-def scaled_down(part: str) -> Iterator[None]:
-    kubectl("scale", part, "-n", PLATFORM, "--replicas=0")
-    try:
-        yield
-    finally:
-        kubectl("scale", part, "-n", PLATFORM, "--replicas=1")
-        kubectl("rollout", "status", part, "-n", PLATFORM, "--timeout=180s")
-
-
-@pytest.mark.parametrize("part", ["statefulset/prometheus-pushgateway", "statefulset/prometheus-server"])
-def test_a_run_completes_without_telemetry(cluster: Cluster, months: tuple[str, ...], part: str) -> None:
-    with scaled_down(part):
-        ended = cluster.complete(EXPERIMENT, {"data_source": months[0], **SETTING})
-    assert len(cluster.records("experiments", ended.id)) == 1
-
-
-def test_a_run_waits_for_a_store_that_is_away(cluster: Cluster, months: tuple[str, ...]) -> None:
-    started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING})
-    until_running(cluster, started.id)
-    with scaled_down("statefulset/minio"):
-        wait_seconds(60, lambda: state_of(cluster, started.id))
+@pytest.mark.fault("worker killed while runs go on", "they complete", "the observer of the next worker")
+def test_a_worker_that_is_killed_loses_no_run(cluster: Cluster, months: tuple[str, ...], outcome: Outcome) -> None:
+    started = cluster.start(SWEEP, {"data_source": months[0], **LONG_GRID})
+    until_a_child_runs(cluster, started.id)
+    outcome.strikes()
+    kill_workers()
     ended = cluster.finish(started.id, BOUND_SECONDS)
+    outcome.ends()
     assert ended.state is not None
     assert ended.state.is_completed(), ended.state
-    wait_until(lambda: records_of(cluster, started.id), "the record", 60)
+    assert ended.run_count == 1
+    one_sweep_is_kept(cluster, started.id, 120)
+
+
+@pytest.mark.fault(
+    "worker killed between taking a run and making its Job",
+    "the run is scheduled again and completes",
+    "90 s, the automation `lost-submissions`",
+)
+def test_a_worker_that_is_killed_during_submission_loses_no_run(
+    cluster: Cluster, months: tuple[str, ...], environment: dict[str, str], outcome: Outcome
+) -> None:
+    with jobs_held_back(environment["TAXI_IMAGE_EXPERIMENT"]):
+        started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING})
+        wait_until(lambda: cluster.prefect.read_flow_run(started.id).state_name == "Submitting" or None, "it", 60, 0.1)
+        outcome.strikes()
+        kill_workers()
+    assert get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}") == []
+    ended = cluster.finish(started.id, BOUND_SECONDS)
+    outcome.ends()
+    assert ended.state is not None
+    assert ended.state.is_completed(), ended.state
+    assert ended.run_count == 1
     assert len(cluster.records("experiments", started.id)) == 1
 
 
-def records_of(cluster: Cluster, run_id: UUID) -> list[dict[str, Any]] | None:
+@contextmanager
+def jobs_held_back(image: str) -> Iterator[None]:
+    """No Job of flow runs is made while it lasts: the API server asks one that never answers."""
+    name = "holds-jobs-back"
+    silent = "import socket, time; s = socket.create_server(('', 8443)); time.sleep(600)"
+    listening = pod(name, FLOWS, image, ["python", "-c", silent])
+    metadata = {"name": name, "namespace": FLOWS}
+    leads = {"selector": {"test": name}, "ports": [{"port": 443, "targetPort": 8443}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": leads}
+    webhook = {
+        "name": f"{name}.taxi.flows",
+        "clientConfig": {"service": {"name": name, "namespace": FLOWS}},
+        "rules": [{"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": FLOWS}},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "timeoutSeconds": 30,
+    }
+    hook = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
     try:
-        return cluster.records("experiments", run_id) or None
-    except OSError:  # MinIO's port is forwarded anew
-        return None
-
-
-def wait_seconds(seconds: float, look: Callable[[], object]) -> None:
-    """The outage itself has a length, not a condition."""
-    import time
-
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        look()
-        time.sleep(1)
-
-
-def test_a_worker_that_is_killed_loses_no_run(cluster: Cluster, months: tuple[str, ...]) -> None:
-    runs = [cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING}) for _ in range(2)]
-    for worker in get(FLOWS, "pods", "-l", "app.kubernetes.io/component=worker"):
-        kubectl("delete", "pod", worker["metadata"]["name"], "-n", FLOWS, "--grace-period=0", "--force")
-    for one in runs:
-        ended = cluster.finish(one.id, BOUND_SECONDS)
-        assert ended.state is not None
-        assert ended.state.is_completed(), ended.state
-        assert len(cluster.records("experiments", one.id)) == 1
-        assert json.dumps(job_of(one.id)["status"])
+        apply(listening, service)
+        kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", FLOWS, "--timeout=60s")
+        apply({**hook, "metadata": {"name": name}, "webhooks": [webhook]})
+        yield
+    finally:
+        kubectl("delete", "validatingwebhookconfiguration", name, "--ignore-not-found")
+        kubectl("delete", f"pod/{name}", f"service/{name}", "-n", FLOWS, "--ignore-not-found", "--wait=false")
 
 
 @pytest.mark.smoke
-def test_two_sweeps_at_once_do_not_wait_for_each_other(cluster: Cluster, months: tuple[str, ...]) -> None:
+@pytest.mark.fault("two sweeps at once", "both complete", "coordinators have a pool of their own")
+def test_two_sweeps_at_once_do_not_wait_for_each_other(
+    cluster: Cluster, months: tuple[str, ...], outcome: Outcome
+) -> None:
+    outcome.strikes()
     pair = [
         cluster.start(SWEEP, {"data_source": months[0], **GRID}),
         cluster.start("weekly_parameter_sweep_flow/default", {"data_source": months[0], **GRID, "max_samples": 2000}),
@@ -277,4 +286,24 @@ def test_two_sweeps_at_once_do_not_wait_for_each_other(cluster: Cluster, months:
         ended = cluster.finish(one.id, BOUND_SECONDS)
         assert ended.state is not None
         assert ended.state.is_completed(), cluster.log(one.id)
-        one_sweep_is_kept(cluster, ended, 16)
+        one_sweep_is_kept(cluster, ended.id, 16)
+    outcome.ends()
+
+
+@pytest.mark.fault("40 runs at once", "they wait in Prefect and all complete; none is late", "the pool's limit")
+def test_forty_runs_at_once_wait_for_their_turn(cluster: Cluster, months: tuple[str, ...], outcome: Outcome) -> None:
+    outcome.strikes()
+    small = {"data_source": months[0], "max_samples": 500, **SETTING}
+    started = [cluster.start(EXPERIMENT, small) for _ in range(40)]
+    for one in started:
+        ended = cluster.finish(one.id, QUEUE_SECONDS)
+        assert ended.state is not None
+        assert ended.state.is_completed(), ended.state
+        assert ended.run_count == 1
+    outcome.ends(QUEUE_SECONDS)
+    assert alerts("FlowRunsLate") == alerts("FlowRunsLate", "pending") == []
+    assert all(len(cluster.records("experiments", one.id)) == 1 for one in started)
+
+
+QUEUE_SECONDS = 900
+"""Two of them at a time, on two CPUs."""

@@ -31,8 +31,8 @@ from tests.unit.declarations import VALUES
 
 IMAGES = {f"TAXI_IMAGE_{name.upper()}": image for name, image in yaml.safe_load(VALUES)["images"].items()}
 DAILY = "daily_adapter_comparison_flow/default"
-COUNT = 17
-"""Of the objects that the folder declares: three pools, a limit, eleven deployments, two automations."""
+COUNT = 18
+"""Of the objects that the folder declares: three pools, a limit, eleven deployments, three automations."""
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,11 @@ def test_pruning_keeps_to_the_inventory(client: SyncPrefectClient, applied: Path
     assert not is_there(client.read_global_concurrency_limit_by_name, "tag:zones")
     assert is_there(client.read_work_pool, "strangers")
     assert is_there(client.read_global_concurrency_limit_by_name, "strangers")
-    assert sorted(one.name for one in client.read_automations()) == ["pending-flow-runs", "strangers"]
+    assert sorted(one.name for one in client.read_automations()) == [
+        "lost-submissions",
+        "pending-flow-runs",
+        "strangers",
+    ]
     assert changed(run(applied)) == set()
 
 

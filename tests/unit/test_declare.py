@@ -39,7 +39,7 @@ def change(file: Path, how: Callable[[Tree], object]) -> None:
 def test_the_repository_declares_pools_then_deployments_then_automations(folder: Path) -> None:
     declared = load_declared(folder, values())
     kinds = [type(state) for state in declared]
-    assert kinds == [WorkPoolState] * 3 + [DeploymentState] * 11 + [AutomationState] * 2
+    assert kinds == [WorkPoolState] * 3 + [DeploymentState] * 11 + [AutomationState] * 3
     for state in declared:
         if isinstance(state, DeploymentState):
             assert MANAGED_TAG in state.tags
@@ -75,7 +75,7 @@ def test_the_release_decides_how_long_a_run_may_be_pending(folder: Path) -> None
         for state in load_declared(folder, values(pendingLimitSeconds=345))
         if isinstance(state, AutomationState)
     }
-    assert within == {"pending-flow-runs": 345.0, "zombie-flow-runs": 180.0}
+    assert within == {"lost-submissions": 90.0, "pending-flow-runs": 345.0, "zombie-flow-runs": 180.0}
 
 
 def test_an_automation_is_the_same_whatever_the_order_of_its_sets(folder: Path) -> None:
