@@ -214,7 +214,7 @@ def small_store() -> Iterator[None]:
         "spec": {**spec, "volumes": [*spec["volumes"], data]},
     }
     own = {
-        key: value for key, value in setup["spec"]["template"]["metadata"]["labels"].items() if "kubernetes.io" in key
+        key: value for key, value in setup["spec"]["template"]["metadata"]["labels"].items() if key.startswith("app.")
     }
     template = {"metadata": {"labels": own}, "spec": setup["spec"]["template"]["spec"]}
     job = {
