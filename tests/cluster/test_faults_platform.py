@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -183,9 +183,11 @@ def test_writes_wait_for_the_store(
 def test_a_full_store_fails_the_run_and_keeps_nothing_of_it(
     environment: Mapping[str, str], real_files: Path, outcome: Outcome
 ) -> None:
-    with small_store(), connected(environment) as small:
-        data_source = put_months(small.store, real_files)[0]
-        junk = fill(small.store)
+    with small_store(), ExitStack() as connections:
+        with connected(environment) as small:
+            data_source = put_months(small.store, real_files)[0]
+            junk = fill(small.store)
+        small = connections.enter_context(connected(environment))  # what breaks off may take the old one with it
         outcome.strikes()
         failed = small.finish(small.start(EXPERIMENT, {"data_source": data_source, **SETTING}).id)
         outcome.ends()
