@@ -117,11 +117,14 @@ def _fit_all(
         start = perf_counter()
         counted = _count(points_m, weights, seen, float(eps_m), min(wanted), max(wanted), n_threads)
         shared = (perf_counter() - start) / len(wanted) + surveyed / (len(eps_values_m) * len(wanted))
-        for min_samples, k in zip(min_samples_values, wanted, strict=True):
+        for place, (min_samples, k) in enumerate(zip(min_samples_values, wanted, strict=True), start=1):
             start = perf_counter()
-            fit = Fit(*grid.label(counted, k, n_threads))
+            marked = grid.mark(counted, k, n_threads)
+            if place == len(wanted):
+                del counted  # the labels take its place
+            fit = Fit(*grid.label(marked))
+            del marked
             cells.append(CellFit(Setting(eps_m, min_samples), fit, perf_counter() - start + shared))
-        del counted
     return cells
 
 

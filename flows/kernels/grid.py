@@ -65,8 +65,16 @@ def count(
     return Counted(cells, layout, eps, least, most, counts)
 
 
-def label(counted: Counted, min_samples: int, n_threads: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Canonical labels: int64[n] and core flags: bool[n] for one min_samples from `counted.least` to `counted.most`."""
+class Marked(NamedTuple):
+    """Labels and core flags of n points after the first pass of the sort, and the way back; all that `label` needs."""
+
+    marks: NDArray[np.int32] | NDArray[np.int64]
+    bucket: NDArray[np.uint16]
+    block_starts: NDArray[np.int64]
+
+
+def mark(counted: Counted, min_samples: int, n_threads: int) -> Marked:
+    """Find the clusters for one min_samples from `counted.least` to `counted.most`."""
     cells, layout, eps, counts = counted.cells, counted.layout, counted.eps, counted.counts
     parents, firsts = np.empty_like(cells.starts[:-1]), np.empty_like(cells.starts[:-1])
     join_cells(
@@ -79,9 +87,13 @@ def label(counted: Counted, min_samples: int, n_threads: int) -> tuple[NDArray[n
         cells.x, cells.y, cells.rough, cells.keys, cells.starts, cells.weight_before, counts,
         parents, numbers, layout, eps, min_samples, n_threads, marks,
     )  # fmt: skip
-    del parents, numbers, firsts
-    labels, core = np.empty(len(counts), np.int64), np.empty(len(counts), np.bool_)
-    put_back(marks, cells.bucket, cells.block_starts, labels, core)
+    return Marked(marks, cells.bucket, cells.block_starts)
+
+
+def label(marked: Marked) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Canonical labels: int64[n] and core flags: bool[n], in the order of the input."""
+    labels, core = np.empty(len(marked.marks), np.int64), np.empty(len(marked.marks), np.bool_)
+    put_back(marked.marks, marked.bucket, marked.block_starts, labels, core)
     return labels, core
 
 
@@ -90,4 +102,4 @@ def warm_up() -> None:
     points, weights = np.array([[0.0, 0.0], [0.5, 0.0], [9.0, 9.0]]), np.full(3, 2, np.int64)
     layout = lay_out(survey(points, weights, 1), 1.0)
     if layout is not None:
-        label(count(points, weights, layout, 1.0, 2, 3, 1), 3, 1)
+        label(mark(count(points, weights, layout, 1.0, 2, 3, 1), 3, 1))

@@ -204,7 +204,7 @@ def _scatter(
 
 
 @njit(cache=True, error_model="numpy")
-def _sort_by_counting(points, weights, start, stop, keys, n_keys, cells, x, y, out_weights, rough):  # type: ignore[no-untyped-def]
+def _sort_by_counting(points, start, stop, keys, n_keys, cells, x, y, rough):  # type: ignore[no-untyped-def]
     places = np.zeros(n_keys + 1, np.int32)
     for i in range(stop - start):
         places[keys[i] + 1] += 1
@@ -215,8 +215,6 @@ def _sort_by_counting(points, weights, start, stop, keys, n_keys, cells, x, y, o
         places[keys[i]] += 1
         x[place], y[place] = points[start + i, 0], points[start + i, 1]
         rough[place] = start + i
-        if len(weights) > 0:
-            out_weights[place] = weights[start + i]
     # places[key] is now where the cell ends. The points' old places are free: they take the list of cells.
     found, begin = 0, np.int32(0)
     for key in range(n_keys):
@@ -228,14 +226,12 @@ def _sort_by_counting(points, weights, start, stop, keys, n_keys, cells, x, y, o
 
 
 @njit(cache=True, error_model="numpy")
-def _sort_by_comparing(points, weights, start, stop, keys, cells, x, y, out_weights, rough):  # type: ignore[no-untyped-def]
+def _sort_by_comparing(points, start, stop, keys, cells, x, y, rough):  # type: ignore[no-untyped-def]
     ranked = np.argsort(keys, kind="mergesort")
     for i in range(stop - start):
         source = start + ranked[i]
         x[start + i], y[start + i] = points[source, 0], points[source, 1]
         rough[start + i] = source
-        if len(weights) > 0:
-            out_weights[start + i] = weights[source]
     found = 0
     for i in range(stop - start):
         if i == 0 or keys[ranked[i]] != keys[ranked[i - 1]]:
@@ -248,7 +244,6 @@ def _sort_by_comparing(points, weights, start, stop, keys, cells, x, y, out_weig
 def _sort_buckets(
     points: Floats,
     cells: Ints,
-    weights: Ints,
     starts: Ints,
     layout: LayoutTuple,
     shift: int,
@@ -256,7 +251,6 @@ def _sort_buckets(
     n_threads: int,
     x: Floats,
     y: Floats,
-    out_weights: Ints,
     rough: Index,
 ) -> Ints:
     """Sort each bucket by key, and list its cells (key, first point) in `cells`, which is the memory of `points`.
@@ -285,9 +279,9 @@ def _sort_buckets(
                 keys[i] -= least
             n_keys = most - least + 1
             if compare or n_keys > 4 * (stop - start) + 256 or stop - start >= 2**31:
-                found = _sort_by_comparing(points, weights, start, stop, keys, cells, x, y, out_weights, rough)
+                found = _sort_by_comparing(points, start, stop, keys, cells, x, y, rough)
             else:
-                found = _sort_by_counting(points, weights, start, stop, keys, n_keys, cells, x, y, out_weights, rough)
+                found = _sort_by_counting(points, start, stop, keys, n_keys, cells, x, y, rough)
             for cell in range(start, start + found):
                 cells[cell, 0] += base + least
             before[bucket + 1] = found
@@ -297,16 +291,7 @@ def _sort_buckets(
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _list_cells(
-    cells: Ints,
-    bucket_starts: Ints,
-    before: Ints,
-    weights: Ints,
-    n_threads: int,
-    keys: Ints,
-    starts: Index,
-    weight_before: Ints,
-) -> None:
+def _list_cells(cells: Ints, bucket_starts: Ints, before: Ints, n_threads: int, keys: Ints, starts: Index) -> None:
     n, n_buckets, n_cells = len(cells), len(bucket_starts), len(keys)
     starts[n_cells] = n
     for thread in prange(n_threads):
@@ -314,21 +299,30 @@ def _list_cells(
             for i in range(before[bucket + 1] - before[bucket]):
                 keys[before[bucket] + i] = cells[bucket_starts[bucket] + i, 0]
                 starts[before[bucket] + i] = cells[bucket_starts[bucket] + i, 1]
-    if len(weights) > 0:
-        sums = np.zeros(n_threads + 1, np.int64)
-        for thread in prange(n_threads):
-            total = np.int64(0)
-            for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
-                for i in range(starts[cell], starts[cell + 1]):
-                    total += weights[i]
-                weight_before[cell + 1] = total
-            sums[thread + 1] = total
-        for thread in range(n_threads):
-            sums[thread + 1] += sums[thread]
-        weight_before[0] = 0
-        for thread in prange(n_threads):
-            for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
-                weight_before[cell + 1] += sums[thread]
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _sort_weights(
+    weights: Ints, rough: Index, starts: Index, n_threads: int, out_weights: Ints, weight_before: Ints
+) -> None:
+    """Bring weights from their places after the first pass into cell order, and sum them up."""
+    n_cells = len(starts) - 1
+    sums = np.zeros(n_threads + 1, np.int64)
+    for thread in prange(n_threads):
+        total = np.int64(0)
+        for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
+            for i in range(starts[cell], starts[cell + 1]):
+                weight = weights[rough[i]]
+                out_weights[i] = weight
+                total += weight
+            weight_before[cell + 1] = total
+        sums[thread + 1] = total
+    for thread in range(n_threads):
+        sums[thread + 1] += sums[thread]
+    weight_before[0] = 0
+    for thread in prange(n_threads):
+        for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
+            weight_before[cell + 1] += sums[thread]
 
 
 def sort_into_cells(
@@ -351,13 +345,14 @@ def sort_into_cells(
     points1, weights1 = np.empty((n, 2)), np.empty(weighted, np.int64)
     order, bucket = np.empty(n, index), np.empty(n, np.uint16)
     block_starts = _scatter(points, weights, layout, shift, n_threads, n_buckets, bucket, points1, weights1, order)
-    x, y, weights2, rough = np.empty(n), np.empty(n), np.empty(weighted, np.int64), np.empty(n, index)
+    x, y, rough = np.empty(n), np.empty(n), np.empty(n, index)
     listed = points1.view(np.int64)
-    before = _sort_buckets(
-        points1, listed, weights1, block_starts[0], layout, shift, compare, n_threads, x, y, weights2, rough
-    )
+    before = _sort_buckets(points1, listed, block_starts[0], layout, shift, compare, n_threads, x, y, rough)
     n_cells = int(before[-1])
     keys, starts = np.empty(n_cells, np.int64), np.empty(n_cells + 1, index)
-    weight_before = np.empty(n_cells + 1 if weighted else 0, np.int64)
-    _list_cells(listed, block_starts[0], before, weights2, n_threads, keys, starts, weight_before)
+    _list_cells(listed, block_starts[0], before, n_threads, keys, starts)
+    del points1, listed  # weights come last, in their place: all at once would be the peak of the whole fit
+    weights2, weight_before = np.empty(weighted, np.int64), np.empty(n_cells + 1 if weighted else 0, np.int64)
+    if weighted:
+        _sort_weights(weights1, rough, starts, n_threads, weights2, weight_before)
     return Cells(x, y, weights2, keys, starts, weight_before, rough, order, bucket, block_starts)

@@ -56,6 +56,7 @@ class ParquetTable:
                 arrays = {c: batch.column(self.names[c]) for c in columns}
                 yield Chunk(batch.num_rows, arrays, partial(_row_name, first_row))
                 first_row += batch.num_rows
+        pa.default_memory_pool().release_unused()  # a month's buffers would stay with Arrow while all is clustered
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

@@ -108,7 +108,7 @@ FLOWS = (
         "missing.",
         runbook="ImagePullError: the image is not in the registry, or the node can't reach it; deploy again (`make "
         "up`). Unschedulable: no node has the CPU or memory that the pool asks for; lower `workPools.NAME.cpuRequest` "
-        "or `concurrencyLimit`. The Job ends by its deadline.",
+        "or `concurrencyLimit`. The run is cancelled after `pendingLimitSeconds`, its Job deleted.",
     ),
     Alert(
         name="DailyComparisonMissing",

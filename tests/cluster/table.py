@@ -55,12 +55,28 @@ def _case(case: ElementTree.Element, commit: str) -> Case:
     return Case(_name(case), commit, bad[0] if bad else "passed", float(case.get("time", 0)), properties)
 
 
-def table(cases: Sequence[Case]) -> str:
-    """One row for each test: the commit, how it ended, how long it took, what it measured."""
-    head = f"`make soak`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {len(cases)} tests."
+def table(cases: Sequence[Case], before: str = "") -> str:
+    """One row for each test: the commit, how it ended, how long it took, what it measured.
+
+    Args:
+        cases: of the reports.
+        before: the table as it was: rows of other tests stay while there are such tests.
+    """
+    rows = {row.split(" | ")[0].strip("| "): row for row in before.splitlines() if _is_of_a_test(row)}
+    rows |= {
+        one.name: f"| {one.name} | {one.commit} | {one.outcome} | {one.seconds:.0f} | {_measured(one)} |"
+        for one in cases
+    }
+    head = f"`make soak`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {len(rows)} tests."
     columns = ["| test | commit | ended | seconds | measured |", "| --- | --- | --- | --: | --- |"]
-    rows = [f"| {one.name} | {one.commit} | {one.outcome} | {one.seconds:.0f} | {_measured(one)} |" for one in cases]
-    return "\n".join([head, "", *columns, *rows, ""])
+    return "\n".join([head, "", *columns, *(rows[name] for name in sorted(rows)), ""])
+
+
+def _is_of_a_test(row: str) -> bool:
+    module, colon, name = row.strip("| ").split(" | ")[0].partition(": ")
+    file = FOLDER / f"{module}.py"
+    function = name.partition("[")[0].replace(" ", "_")
+    return bool(colon) and file.is_file() and f"def {function}(" in file.read_text(encoding="utf-8")
 
 
 def _measured(case: Case) -> str:
@@ -90,6 +106,6 @@ def _took(cases: Sequence[Case]) -> str:
 
 if __name__ == "__main__":
     cases = read([Path(name) for name in sys.argv[1:]])
-    ALL.write_text(table(cases), encoding="utf-8")
+    ALL.write_text(table(cases, ALL.read_text(encoding="utf-8")), encoding="utf-8")
     FAULTS.write_text(fault_table(cases), encoding="utf-8")
     sys.stdout.write(f"wrote {ALL.relative_to(REPOSITORY)} and {FAULTS.relative_to(REPOSITORY)}\n")

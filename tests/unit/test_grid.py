@@ -42,7 +42,7 @@ def kernel_fit(
     layout = lay_out(survey(points_m, weights, n_threads), eps_m)
     assert layout is not None
     counted = grid.count(points_m, weights, layout, eps_m, min_samples, min_samples, n_threads, compare)
-    return Fit(*grid.label(counted, min_samples, n_threads))
+    return Fit(*grid.label(grid.mark(counted, min_samples, n_threads)))
 
 
 def fit(points_m: Points, eps_m: float, min_samples: int) -> Fit:
