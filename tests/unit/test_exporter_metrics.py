@@ -26,8 +26,8 @@ from flows.exporter.collector import ExporterCollector, Own, registry
 from flows.exporter.counts import Counts, State
 from flows.exporter.events import Labels, PodFailed, RunEnded, RunStarted, parse
 from flows.exporter.platform import DeploymentFacts, PoolFacts, RunFacts, platform
-from flows.exporter.server import serving
 from flows.metrics import METRICS
+from flows.serving import serving
 from tests.readme_parts import README, REPOSITORY
 
 PROMTOOL = shutil.which("promtool") or shutil.which(
