@@ -18,6 +18,8 @@ from flows.operator.state import JsonObject
 FOLDER = Path(__file__).resolve().parent.parent.parent / "charts" / "flows" / "templates"
 MUTABLE = "ttlSecondsAfterFinished"
 _HEAD = "# Written by `python -m scripts.objects`. Helm never deletes it, with the objects: see `make purge`.\n"
+_LABELS = '\n  labels: {{- include "common.labels" (list . "operator") | nindent 4 }}\nspec:\n'
+"""Helm's own, put in before the spec."""
 _NO_SCHEMA = {"title", "additionalProperties"}
 
 Column = tuple[str, str, str]
@@ -52,7 +54,8 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
 def files() -> dict[Path, str]:
     """Every written file and its text."""
     return {
-        FOLDER / f"crd-{kind.plural}.yaml": _HEAD + yaml.safe_dump(definition(kind), sort_keys=False, width=120)
+        FOLDER / f"crd-{kind.plural}.yaml": _HEAD
+        + yaml.safe_dump(definition(kind), sort_keys=False, width=120).replace("\nspec:\n", _LABELS, 1)
         for kind in KINDS
     }
 
