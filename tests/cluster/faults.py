@@ -128,6 +128,18 @@ def away(part: str, namespace: str = PLATFORM) -> Iterator[None]:
         kubectl("rollout", "status", part, "-n", namespace, "--timeout=180s")
 
 
+@contextmanager
+def workers_away() -> Iterator[None]:
+    """Without workers, and so without anyone who watches pods."""
+    kubectl("scale", "deployment", "-l", WORKERS, "-n", FLOWS, "--replicas=0")
+    try:
+        kubectl("wait", "--for=delete", "pod", "-l", WORKERS, "-n", FLOWS, "--timeout=90s")
+        yield
+    finally:
+        kubectl("scale", "deployment", "-l", WORKERS, "-n", FLOWS, "--replicas=1")
+        kubectl("rollout", "status", "deployment", "-l", WORKERS, "-n", FLOWS, "--timeout=180s")
+
+
 def outage(seconds: float) -> None:
     """An outage has a length, not a condition."""
     time.sleep(seconds)

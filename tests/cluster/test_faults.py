@@ -19,9 +19,7 @@ from tests.cluster.faults import (
     LONG_GRID,
     SETTING,
     SWEEP,
-    WORKERS,
     Outcome,
-    away,
     children_of,
     fires,
     kill_pod,
@@ -30,6 +28,7 @@ from tests.cluster.faults import (
     pods_of,
     until_a_child_runs,
     until_running,
+    workers_away,
 )
 from tests.cluster.kube import FLOWS, apply, as_person, get, kubectl, pod, wait_until
 from tests.cluster.prometheus import alerts, total
@@ -94,8 +93,7 @@ def test_a_pod_that_is_deleted_again_and_again_crashes_its_run(
 def test_a_pod_that_vanishes_crashes_its_run(cluster: Cluster, months: tuple[str, ...], outcome: Outcome) -> None:
     started = cluster.start(SWEEP, {"data_source": months[0], **LONG_GRID})
     until_a_child_runs(cluster, started.id)
-    with away("deployment/worker-coordinator", FLOWS):
-        wait_until(lambda: not coordinator_workers(), "the end of the worker", 60)
+    with workers_away():
         outcome.strikes()
         kubectl("delete", "job", "-l", f"prefect.io/flow-run-id={started.id}", "-n", FLOWS, "--cascade=orphan")
         for lost in pods_of(started.id):
@@ -107,12 +105,6 @@ def test_a_pod_that_vanishes_crashes_its_run(cluster: Cluster, months: tuple[str
     assert "heartbeat" in (ended.state.message or "")
     assert cluster.records("sweeps", started.id) == []
     fires("FlowCrashed")
-
-
-def coordinator_workers() -> list[object]:
-    """The pods that serve the coordinator's pool."""
-    found: list[object] = get(FLOWS, "pods", "-l", f"{WORKERS},taxi-flows/work-pool=coordinator")
-    return found
 
 
 @pytest.mark.smoke
