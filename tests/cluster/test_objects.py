@@ -66,7 +66,7 @@ def run_id_of(found: dict[str, Any]) -> Any:
     return UUID(found["flowRunId"])
 
 
-REFUSED = [
+REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("Experiment", {}, "spec.dataSource: Required value"),
     ("Experiment", {"dataSource": ""}, "spec.dataSource"),
     ("Experiment", {"dataSource": "x", "eps": 0}, "spec.eps in body should be greater than 0"),

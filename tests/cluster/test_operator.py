@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from prefect.client.schemas.actions import WorkPoolUpdate
@@ -80,7 +81,7 @@ def test_each_drift_is_healed_and_told(cluster: Cluster) -> None:
     for drift, _ in DRIFTS.values():
         drift(cluster)
     for name, (_, is_healed) in DRIFTS.items():
-        wait_until(lambda is_healed=is_healed: is_healed(cluster) or None, f"the end of: {name}", HEALED_SECONDS, 2)
+        wait_until(partial(is_healed, cluster), f"the end of: {name}", HEALED_SECONDS, 2)
     assert events_of(uid).count("DriftHealed") >= len(DRIFTS)
     healed = f"sum(taxi_operator_drift_healed_total) >= {before + len(DRIFTS)}"
     wait_until(lambda: total(healed) or None, "the healed drifts in Prometheus", 90, 5)
