@@ -96,12 +96,16 @@ def operate(port: int, context: str | None, flows_namespace: str) -> None:
     """
     import logging
 
+    from prometheus_client import disable_created_metrics
+
     from flows.operator.platform import Platform
     from flows.operator.service import serve
     from flows.settings import load_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "kopf"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     serve(Platform(Path(), load_settings(), context, flows_namespace), port)
 
 

@@ -80,9 +80,11 @@ def serve(platform: Platform, port: int) -> None:
     with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), healing.ready):
         for loop in loops:
             loop.start()
-        kopf.run(registry=_watches(*loops), namespaces=[platform.namespace], standalone=True, settings=_settings())
-        for loop in loops:
-            loop.stop()
+        try:
+            kopf.run(registry=_watches(*loops), namespaces=[platform.namespace], standalone=True, settings=_settings())
+        finally:
+            for loop in loops:
+                loop.stop()
 
 
 def _run_url(run_id: str) -> str:
@@ -101,6 +103,7 @@ def _settings() -> kopf.OperatorSettings:
 def _watches(healing: Loop, objects: Loop) -> kopf.OperatorRegistry:
     """A watch that breaks off costs some time and nothing else: the loops turn without it."""
     registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(kopf.login_via_client)
 
     @kopf.on.event("configmaps", registry=registry, when=lambda name, **_: name == PLATFORM_CONFIG_MAP)
     def release_changed(**_: object) -> None:
