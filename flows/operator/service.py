@@ -48,10 +48,13 @@ class Loop:
         self._wake.set()
 
     def stop(self) -> None:
-        """End after the turn that is under way; it is left alone where it takes too long."""
+        """End after the turn that is under way."""
         self._stop.set()
         self._wake.set()
-        self._thread.join(_STOP_SECONDS)
+
+    def join(self) -> None:
+        """Wait for its end; a turn that takes too long is left alone."""
+        self._thread.join(_STOP_SECONDS / 2)
 
     def healthy(self) -> bool:
         """Whether turns come to an end; a fault that nobody expected ends the thread."""
@@ -85,6 +88,8 @@ def serve(platform: Platform, port: int) -> None:
         finally:
             for loop in loops:
                 loop.stop()
+            for loop in loops:
+                loop.join()
 
 
 def _run_url(run_id: str) -> str:

@@ -136,6 +136,7 @@ def test_a_loop_turns_when_it_is_woken_and_stops_at_once() -> None:
     assert loop.healthy()
     started = time.monotonic()
     loop.stop()
+    loop.join()
     assert time.monotonic() - started < 5
     assert not loop.healthy()
 
@@ -147,5 +148,5 @@ def test_a_fault_that_nobody_expected_ends_the_loop_and_its_health() -> None:
 
     loop = Loop("test", fail, every_seconds=0.01)
     loop.start()
-    loop.stop()
+    loop.join()
     assert not loop.healthy()

@@ -54,6 +54,7 @@ class FlowRuns:
 
     def __init__(self, client: SyncPrefectClient) -> None:
         self._client = client
+        self._deployments: dict[str, UUID] = {}
 
     def under_way(self) -> dict[str, Run]:
         """All that have not ended, by the uid of their object."""
@@ -117,9 +118,11 @@ class FlowRuns:
 
     def _deployment(self, name: str) -> UUID:
         try:
-            return self._client.read_deployment_by_name(name).id
+            if name not in self._deployments:
+                self._deployments[name] = self._client.read_deployment_by_name(name).id
         except ObjectNotFound as error:
             raise ObjectError(f"Prefect has no deployment {name}; the operator makes it at its next pass.") from error
+        return self._deployments[name]
 
 
 def _run(run: FlowRun) -> Run:
