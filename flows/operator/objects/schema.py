@@ -143,6 +143,9 @@ class ParameterSweepSpecification(Specification):
     )
     max_parallel: int = Field(4, ge=1, le=100, description="Flow runs of cells at once.")
     max_failed: int = Field(0, ge=0, description="Cells that may fail.")
+    resources: Resources | None = Field(
+        None, description="Sizes of the coordinator's pod; those of its cells are their work pools'."
+    )
     allow_large: bool = Field(False, description="Take a grid of more than 10,000 cells.")
 
     @property
