@@ -33,6 +33,8 @@ LIGHT_MODULES = [
     "flows.operator.access",
     "flows.operator.build_steps",
     "flows.operator.platform",
+    "flows.operator.service",
+    "flows.outcome",
     "flows.parameters",
     "flows.push",
     "flows.settings",
