@@ -17,10 +17,12 @@ TaxiFlowsError              exit code 1: the work failed
 ├── StoreError              the object store refused or lost something
 │   └── StoreAccessError        the keys are wrong, or their user may not do it
 ├── PrefectServerError      the embedded Prefect server did not start
-├── ExporterError           the exporter can't start: its port, its folder or what lies there
+├── ServingError            the exporter or the operator can't start: its port is taken or may not be used
+├── ExporterError           the exporter can't start: its folder or what lies there
 ├── DeclarationError        exit code 2: what a file declares for the cluster is wrong; nothing was touched
 └── PlatformError           the platform can't be brought to what is declared, or can't be entered
     ├── PrefectApiError         Prefect's API does not answer, or refuses
+    ├── ObjectError             an Experiment or ParameterSweep can't be run as it is
     └── ClusterError            Kubernetes does not answer or refuses, or an object is not there
 
 A message says what failed, the value that was found, and what to do about it.
@@ -103,6 +105,10 @@ class PrefectServerError(TaxiFlowsError):
     """The embedded Prefect server did not start."""
 
 
+class ServingError(TaxiFlowsError):
+    """The port of a service of ours is taken, or may not be used."""
+
+
 class ExporterError(TaxiFlowsError):
     """The exporter can't start: its port is taken, or its folder of counts can't be used."""
 
@@ -119,6 +125,10 @@ class PlatformError(TaxiFlowsError):
 
 class PrefectApiError(PlatformError):
     """Prefect's API does not answer, or refuses."""
+
+
+class ObjectError(PlatformError):
+    """An Experiment or ParameterSweep can't be run as it is."""
 
 
 class ClusterError(PlatformError):

@@ -1,12 +1,13 @@
 """Every metric, once: name, type, unit, labels and help. README, dashboards and rules are checked against this table.
 
 The exporter serves those of source "exporter", a run pushes those of source "run" to the Pushgateway, the daily backup
-those of source "backup". What a run pushes also carries `flow` and `adapter`, which make its group there.
+those of source "backup", the operator those of its own. What a run pushes also carries `flow` and `adapter`, which make
+its group there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,7 +37,7 @@ class MetricDefinition:
     unit: str
     labels: tuple[str, ...]
     help: str
-    source: Literal["exporter", "run", "backup"] = "exporter"
+    source: Literal["exporter", "run", "backup", "operator"] = "exporter"
 
 
 Values = Mapping[tuple[str, ...], float]
@@ -155,6 +156,29 @@ POSTGRES_VOLUME_SIZE = MetricDefinition(
     "postgres_volume_size_bytes", "gauge", "bytes", (), "Size of the volume that the database lies on.", "backup"
 )
 
+
+def _of_operator(
+    name: str, kind: Literal["counter", "gauge"], unit: str, help_text: str, *labels: str
+) -> MetricDefinition:
+    return MetricDefinition(f"taxi_operator_{name}", kind, unit, labels, help_text, "operator")
+
+
+RECONCILE = _of_operator(
+    "reconcile_total", "counter", "passes", "Passes over all that is declared, by result: success or failed.", "result"
+)
+RECONCILE_DURATION = _of_operator(
+    "reconcile_duration_seconds", "gauge", "seconds", "Time that the last pass took, its waiting for Prefect included."
+)
+DRIFT_HEALED = _of_operator(
+    "drift_healed_total", "counter", "objects", "Objects that were brought back to what is declared, by kind.", "kind"
+)
+RECONCILE_LAST_SUCCESS = _of_operator(
+    "last_success_timestamp_seconds", "gauge", "seconds", "When a pass last succeeded, Unix time; 0 where none has yet."
+)
+CUSTOM_RESOURCES = _of_operator(
+    "objects", "gauge", "objects", "Experiments and ParameterSweeps in the cluster, by kind and phase.", "kind", "phase"
+)
+
 METRICS = tuple(value for value in list(globals().values()) if isinstance(value, MetricDefinition))
 
 
@@ -167,12 +191,15 @@ def family(definition: MetricDefinition, values: Values) -> Family:
     return made
 
 
-class _Families(Collector):
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = tuple(families)
+class Families(Collector):
+    """What a function gives when it is asked."""
+
+    def __init__(self, families: Callable[[], Iterable[Family]]) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Family]:
-        yield from self._families
+        """As prometheus_client asks."""
+        yield from self._families()
 
 
 def push(url: str, flow: str, adapter: str, metrics: Mapping[MetricDefinition, Values]) -> None:
@@ -182,6 +209,6 @@ def push(url: str, flow: str, adapter: str, metrics: Mapping[MetricDefinition, V
         OSError: it can't be reached, or refused the metrics.
     """
     registry = CollectorRegistry()
-    registry.register(_Families(family(definition, values) for definition, values in metrics.items()))
+    registry.register(Families(lambda: [family(definition, values) for definition, values in metrics.items()]))
     key = dict(zip(GROUPING_LABELS, (flow, adapter), strict=True))
     push_to_gateway(url, PUSH_JOB, registry, grouping_key=key, timeout=PUSH_TIMEOUT_SECONDS)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from typing import cast
+from uuid import UUID
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
+from flows.outcome import KEY, Outcome
 from flows.report.artifacts import key, link_text, main_table, markdown, rows
 from flows.report.tables import Table
 from flows.result import ExperimentResult
+from flows.sweep_model import SweepRecord
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
 
 SweepLike = SweepResult | ComparisonResult | AggregateResult
 
 
 def publish(result: ExperimentResult | SweepLike) -> None:
-    """Create a summary, a table and a link of the flow run; each run of a flow adds a version to the same three.
+    """Create a summary, a table, a link and the outcome of the flow run; each run adds a version to the same four.
 
     The link leads to the report of a sweep, comparison or aggregate, which is kept beside its record, and to the record
     of a single experiment, whose report `taxi-flows report` writes.
@@ -26,6 +33,29 @@ def publish(result: ExperimentResult | SweepLike) -> None:
     create_markdown_artifact(markdown(result.record, link=link), key=key(flow, "summary"))
     create_table_artifact(rows(_table(result)), key=key(flow, "table"))
     create_link_artifact(link, link_text=link_text(result.record), key=key(flow, "link"))
+    if not isinstance(result, AggregateResult):
+        publish_outcome(flow, _outcome(result))
+
+
+def publish_outcome(flow: str, outcome: Outcome) -> UUID:
+    """Create the outcome of the flow run under way, and give its id."""
+    # Without a running event loop, as in our flows, it gives the id itself.
+    return cast(UUID, create_table_artifact([outcome.model_dump()], key=key(flow, KEY)))
+
+
+def update_outcome(artifact_id: UUID, outcome: Outcome) -> None:
+    """Replace what an outcome says."""
+    with get_client(sync_client=True) as client:
+        client.update_artifact(artifact_id, ArtifactUpdate(data=json.dumps([outcome.model_dump()])))
+
+
+def _outcome(result: ExperimentResult | SweepResult | ComparisonResult) -> Outcome:
+    if isinstance(result, ExperimentResult):
+        return Outcome.of_experiment(result.record)
+    record = result.record
+    n_failed = sum(cell.status == "failed" for cell in record.cells)
+    best = record.cells[record.best] if isinstance(record, SweepRecord) and record.best is not None else None
+    return Outcome.of_cells(len(record.cells), len(record.cells), n_failed, best, record.key)
 
 
 def _table(result: ExperimentResult | SweepLike) -> Table:

@@ -1,4 +1,4 @@
-"""How far a sweep is: a line of the log for each cell, and a progress artifact on the flow run's page."""
+"""How far a sweep is: a line of the log for each cell, and two artifacts: its progress, and its outcome so far."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from flows.outcome import Outcome
+from flows.publish import publish_outcome, update_outcome
 from flows.report.artifacts import key
 from flows.steps.rank import best
 from flows.sweep_model import Cell
@@ -36,7 +38,12 @@ class SweepProgress:
             UUID,
             create_progress_artifact(self._percent(), key=key(flow, "progress"), description=self.summary()),
         )
+        self._outcome = publish_outcome(flow, self.outcome())
         self._updated = time.monotonic()
+
+    def outcome(self) -> Outcome:
+        """The same in numbers."""
+        return Outcome.of_cells(self._n_cells, len(self.cells), self._n_failed(), self._best)
 
     def add(self, place: int, cell: Cell) -> None:
         """One more cell is finished, or was done once more."""
@@ -47,15 +54,19 @@ class SweepProgress:
         print(f"{len(self.cells)} of {self._n_cells} cells: {cell_line(cell)} ({self.summary()})")  # noqa: T201
         if len(self.cells) == self._n_cells or time.monotonic() - self._updated > _UPDATE_SECONDS:
             update_progress_artifact(self._artifact, progress=self._percent(), description=self.summary())
+            update_outcome(self._outcome, self.outcome())
             self._updated = time.monotonic()
 
     def summary(self) -> str:
         """Cells done, failed and left, and the best so far."""
-        n_failed = sum(cell.status == "failed" for cell in self.cells.values())
+        n_failed = self._n_failed()
         n_left = self._n_cells - len(self.cells)
         leader = "none" if self._best is None else f"{self._best.adapter}, {_setting(self._best)}"
         counts = f"{len(self.cells) - n_failed} done, {n_failed} failed, {n_left} left"
         return f"{counts}; best {self._metric} so far: {leader}"
+
+    def _n_failed(self) -> int:
+        return sum(cell.status == "failed" for cell in self.cells.values())
 
     def _percent(self) -> float:
         return 100.0 * len(self.cells) / self._n_cells

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 from flows.metrics import GROUPING_LABELS, METRICS, MetricDefinition
 from flows.settings import Settings
+from scripts.objects.crd import reference
 from scripts.telemetry.alerts import ALERTS
 from scripts.telemetry.model import Alert
 
@@ -73,7 +74,13 @@ def _when(alert: Alert) -> str:
     return f"*{alert.severity}: {summary}{waits}.*"
 
 
-PARTS = {"settings": settings_table, "metrics": metrics_table, "runbooks": runbooks, "benchmarks": benchmark_tables}
+PARTS = {
+    "settings": settings_table,
+    "metrics": metrics_table,
+    "runbooks": runbooks,
+    "benchmarks": benchmark_tables,
+    "objects": reference,
+}
 
 
 def with_parts(text: str) -> str:

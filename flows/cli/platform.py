@@ -1,4 +1,4 @@
-"""`platform apply|env|password|forward|backup|restore`: bring the cluster to what is declared, and get in."""
+"""`platform apply|freeze|env|forward|...`: bring the cluster to what is declared, and get in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
-_COLOURS = {"create": "green", "update": "yellow", "delete": "red", "unchanged": None}
+_COLOURS = {"create": "green", "update": "yellow", "delete": "red", "unchanged": None, "frozen": "blue"}
 
 
 @click.group(cls=TaxiGroup)
@@ -83,6 +83,59 @@ def _change_lines(change: Change) -> Iterator[str]:
     for field in change.fields:
         values = "" if field.declared is None else f": {field.held} -> {field.declared}"
         yield f"            {field.field}{values}"
+
+
+@platform.command()
+@click.option("--port", default=9107, show_default=True, type=click.IntRange(0, 65535), help="Of metrics and health.")
+@_context_option
+@_flows_namespace_option
+def operate(port: int, context: str | None, flows_namespace: str) -> None:
+    """Keep the cluster as declared, and run Experiments and ParameterSweeps, until Ctrl-C.
+
+    It is what the operator's pod does. Run it from the folder of prefect.yaml and k8s/.
+    """
+    import logging
+
+    from prometheus_client import disable_created_metrics
+
+    from flows.operator.platform import Platform
+    from flows.operator.service import serve
+    from flows.settings import load_settings
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("httpx", "kopf"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    serve(Platform(Path(), load_settings(), context, flows_namespace), port)
+
+
+@platform.command()
+@click.argument("entry", metavar="KIND/NAME")
+@_context_option
+@_flows_namespace_option
+def freeze(entry: str, context: str | None, flows_namespace: str) -> None:
+    """Leave KIND/NAME as it is on the server, such as deployment/daily_adapter_comparison_flow/default.
+
+    Neither the operator nor `apply` then changes or deletes it, until it is unfrozen.
+    """
+    _mark(entry, context, flows_namespace, frozen=True)
+
+
+@platform.command()
+@click.argument("entry", metavar="KIND/NAME")
+@_context_option
+@_flows_namespace_option
+def unfreeze(entry: str, context: str | None, flows_namespace: str) -> None:
+    """Bring KIND/NAME to what is declared again, at the operator's next pass."""
+    _mark(entry, context, flows_namespace, frozen=False)
+
+
+def _mark(entry: str, context: str | None, namespace: str, *, frozen: bool) -> None:
+    from flows.operator.platform import Platform, mark
+    from flows.settings import load_settings
+
+    mark(Platform(Path(), load_settings(), context, namespace), entry, frozen=frozen)
+    click.echo(f"{entry} is left as it is." if frozen else f"{entry} is brought to what is declared again.")
 
 
 @platform.command()

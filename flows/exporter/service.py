@@ -21,8 +21,8 @@ from flows.exporter.api import PlatformReader, read_events, stream_filter
 from flows.exporter.collector import EventSource, ExporterCollector, Own, registry
 from flows.exporter.counts import Counts, State
 from flows.exporter.events import RUN_PREFIX, ended_run, parse, plain
-from flows.exporter.server import serving
 from flows.exporter.state import load, save
+from flows.serving import serving
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from pydantic import BaseModel, ConfigDict
 
 from flows.atomic import replacing
+from flows.errors import PlatformError
 from flows.operator.kube import Cluster
 from flows.operator.state import Kind
 from flows.operator.values import checked, parse_yaml
@@ -16,31 +17,56 @@ from flows.operator.values import checked, parse_yaml
 Entry = tuple[Kind, str]
 
 CONFIG_MAP = "taxi-flows-inventory"
-KEY = "inventory.json"
+KEY, FROZEN_KEY = "inventory.json", "frozen.json"
+"""A person freezes while the operator writes what is ours: each of the two has a key of its own."""
 
 
 class Inventory(BaseModel):
-    """Names, by kind, of what was applied and not pruned since."""
+    """Names, by kind, of what was applied and not pruned since; of these, `frozen` are left as they are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     names: dict[Kind, tuple[str, ...]] = {}
+    frozen: dict[Kind, tuple[str, ...]] = {}
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Self:
+    def of(cls, entries: Iterable[Entry], frozen: Iterable[Entry] = ()) -> Self:
         """In the order of application, each once."""
-        held = set(entries)
-        names = {kind: tuple(sorted(name for found, name in held if found is kind)) for kind in Kind}
-        return cls(names={kind: found for kind, found in names.items() if found})
+        return cls(names=_by_kind(entries), frozen=_by_kind(frozen))
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Kind and name of each, in the order of application."""
         return tuple((kind, name) for kind in Kind for name in self.names.get(kind, ()))
 
+    @property
+    def frozen_entries(self) -> tuple[Entry, ...]:
+        """Those that are left as they are."""
+        return tuple((kind, name) for kind in Kind for name in self.frozen.get(kind, ()))
+
     def with_entries(self, entries: Iterable[Entry]) -> Inventory:
         """These entries added."""
-        return Inventory.of([*self.entries, *entries])
+        return Inventory.of([*self.entries, *entries], self.frozen_entries)
+
+    def reduced_to(self, entries: Iterable[Entry]) -> Inventory:
+        """These entries and the frozen ones of before."""
+        frozen = set(self.frozen_entries)
+        return Inventory.of([*entries, *(one for one in self.entries if one in frozen)], frozen)
+
+    def freeze(self, entry: Entry) -> Inventory:
+        """With the entry left as it is from now on.
+
+        Raises:
+            PlatformError: the entry is not ours.
+        """
+        if entry not in self.entries:
+            known = ", ".join(f"{kind}/{name}" for kind, name in self.entries) or "nothing"
+            raise PlatformError(f"{'/'.join(entry)} is not in the inventory, which holds {known}. Nothing was changed.")
+        return Inventory.of(self.entries, [*self.frozen_entries, entry])
+
+    def unfreeze(self, entry: Entry) -> Inventory:
+        """With the entry brought to what is declared again; it need not be frozen."""
+        return Inventory.of(self.entries, [one for one in self.frozen_entries if one != entry])
 
     def to_text(self) -> str:
         """As it is kept."""
@@ -54,6 +80,24 @@ class Inventory(BaseModel):
             DeclarationError: the text is no inventory.
         """
         return checked(Inventory, parse_yaml(text, source), source)
+
+
+def _by_kind(entries: Iterable[Entry]) -> dict[Kind, tuple[str, ...]]:
+    held = set(entries)
+    names = {kind: tuple(sorted(name for found, name in held if found is kind)) for kind in Kind}
+    return {kind: found for kind, found in names.items() if found}
+
+
+def parse_entry(text: str) -> Entry:
+    """`deployment/FLOW/NAME`, `work-pool/NAME`, ... as kind and name.
+
+    Raises:
+        PlatformError: there is no such kind, or no name.
+    """
+    kind, _, name = text.partition("/")
+    if kind not in set(Kind) or not name:
+        raise PlatformError(f"{text!r} names nothing: write KIND/NAME, with one of the kinds {', '.join(Kind)}.")
+    return Kind(kind), name
 
 
 class InventoryStore(Protocol):
@@ -98,10 +142,10 @@ class ConfigMapInventory:
         Raises:
             ClusterError: it can't be read.
         """
-        data = self._cluster.config_map_if_there(self._namespace, CONFIG_MAP)
-        if data is None or KEY not in data:
-            return Inventory()
-        return Inventory.from_text(data[KEY], f"ConfigMap {CONFIG_MAP}")
+        data = self._cluster.config_map_if_there(self._namespace, CONFIG_MAP) or {}
+        source = f"ConfigMap {CONFIG_MAP}"
+        owned, frozen = (Inventory.from_text(data.get(key, "{}"), source) for key in (KEY, FROZEN_KEY))
+        return Inventory(names=owned.names, frozen=frozen.frozen)
 
     def write(self, inventory: Inventory, before: Inventory) -> None:
         """Create the ConfigMap, or replace what it holds.
@@ -109,5 +153,13 @@ class ConfigMapInventory:
         Raises:
             ClusterError: it can't be written.
         """
-        if inventory != before:
-            self._cluster.write_config_map(self._namespace, CONFIG_MAP, {KEY: inventory.to_text()})
+        changed = {
+            key: part.to_text()
+            for key, part, old in (
+                (KEY, Inventory(names=inventory.names), before.names),
+                (FROZEN_KEY, Inventory(frozen=inventory.frozen), before.frozen),
+            )
+            if (part.names or part.frozen) != old
+        }
+        if changed:
+            self._cluster.write_config_map(self._namespace, CONFIG_MAP, changed)

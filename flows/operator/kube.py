@@ -6,6 +6,8 @@ import base64
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flows.errors import ClusterError
@@ -16,14 +18,30 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
 
+_LONGEST_MESSAGE = 1024
+"""Characters of an Event's message that Kubernetes takes."""
+COMPONENT = "taxi-flows-operator"
+"""Who says what Events tell."""
+
 LABELS = {"app.kubernetes.io/part-of": "taxi-flows", "app.kubernetes.io/managed-by": "taxi-flows"}
 
 
+@dataclass(frozen=True)
+class Reference:
+    """An object that Events are about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
 class Cluster:
-    """Secrets and ConfigMaps of one cluster."""
+    """Secrets, ConfigMaps and Events of one cluster."""
 
     def __init__(self, core: CoreV1Api) -> None:
-        self._core = core
+        self.core = core
 
     def secret(self, namespace: str, name: str) -> dict[str, str]:
         """The keys of a Secret.
@@ -32,8 +50,8 @@ class Cluster:
             ClusterError: it is not there, can't be read, or the cluster does not answer.
         """
         what = f"Secret {name} in the namespace {namespace}"
-        with _answers(what):
-            data = self._core.read_namespaced_secret(name, namespace, _request_timeout=_TIMEOUT_SECONDS).data or {}
+        with answers(what):
+            data = self.core.read_namespaced_secret(name, namespace, _request_timeout=_TIMEOUT_SECONDS).data or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def config_map(self, namespace: str, name: str) -> dict[str, str]:
@@ -42,8 +60,41 @@ class Cluster:
         Raises:
             ClusterError: it is not there, can't be read, or the cluster does not answer.
         """
-        with _answers(_config_map(namespace, name)):
+        with answers(_config_map(namespace, name)):
             return self._read(namespace, name).data or {}
+
+    def config_map_reference(self, namespace: str, name: str) -> Reference:
+        """The ConfigMap as Events name it.
+
+        Raises:
+            ClusterError: it is not there, can't be read, or the cluster does not answer.
+        """
+        with answers(_config_map(namespace, name)):
+            metadata = self._read(namespace, name).metadata
+        return Reference("v1", "ConfigMap", namespace, name, str(metadata.uid if metadata else ""))
+
+    def post_event(self, about: Reference, reason: str, message: str, warning: bool = False) -> None:
+        """Say something in `kubectl describe` of an object.
+
+        Raises:
+            ClusterError: it is refused, or the cluster does not answer.
+        """
+        from kubernetes.client import CoreV1Event, V1EventSource, V1ObjectMeta, V1ObjectReference
+
+        now = datetime.now(UTC)
+        event = CoreV1Event(
+            metadata=V1ObjectMeta(generate_name=f"{about.name}.", namespace=about.namespace),
+            involved_object=V1ObjectReference(**asdict(about)),
+            reason=reason,
+            message=message[:_LONGEST_MESSAGE],
+            type="Warning" if warning else "Normal",
+            source=V1EventSource(component=COMPONENT),
+            first_timestamp=now,
+            last_timestamp=now,
+            count=1,
+        )
+        with answers(f"an Event of {about.kind} {about.name} in the namespace {about.namespace}"):
+            self.core.create_namespaced_event(about.namespace, event, _request_timeout=_TIMEOUT_SECONDS)
 
     def config_map_if_there(self, namespace: str, name: str) -> dict[str, str] | None:
         """The keys of a ConfigMap, None where there is none.
@@ -53,7 +104,7 @@ class Cluster:
         """
         from kubernetes.client import ApiException
 
-        with _answers(_config_map(namespace, name)):
+        with answers(_config_map(namespace, name)):
             try:
                 return self._read(namespace, name).data or {}
             except ApiException as error:
@@ -71,14 +122,14 @@ class Cluster:
 
         body = V1ConfigMap(metadata=V1ObjectMeta(name=name, labels=LABELS), data=data)
         exists = self.config_map_if_there(namespace, name) is not None
-        with _answers(_config_map(namespace, name)):
+        with answers(_config_map(namespace, name)):
             if exists:
-                self._core.patch_namespaced_config_map(name, namespace, body, _request_timeout=_TIMEOUT_SECONDS)
+                self.core.patch_namespaced_config_map(name, namespace, body, _request_timeout=_TIMEOUT_SECONDS)
             else:
-                self._core.create_namespaced_config_map(namespace, body, _request_timeout=_TIMEOUT_SECONDS)
+                self.core.create_namespaced_config_map(namespace, body, _request_timeout=_TIMEOUT_SECONDS)
 
     def _read(self, namespace: str, name: str) -> V1ConfigMap:
-        return self._core.read_namespaced_config_map(name, namespace, _request_timeout=_TIMEOUT_SECONDS)
+        return self.core.read_namespaced_config_map(name, namespace, _request_timeout=_TIMEOUT_SECONDS)
 
 
 def connect(context: str | None = None) -> Cluster:
@@ -114,7 +165,8 @@ def _config_map(namespace: str, name: str) -> str:
 
 
 @contextmanager
-def _answers(what: str) -> Iterator[None]:
+def answers(what: str) -> Iterator[None]:
+    """Turn what goes wrong with the cluster into a ClusterError about what was asked for."""
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 

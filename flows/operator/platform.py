@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from flows.operator.declare import load_declared
-from flows.operator.inventory import ConfigMapInventory, FileInventory, InventoryStore
+from flows.operator.inventory import ConfigMapInventory, FileInventory, InventoryStore, parse_entry
 from flows.operator.kube import Cluster, connect
 from flows.operator.names import FLOWS_NAMESPACE
 from flows.operator.prefect_api import prefect_api
@@ -45,10 +45,22 @@ class Platform:
             return parse_values(read_text(file), str(file))
         return release_values(self.cluster, self.namespace)
 
-    def inventory(self, values: PlatformValues) -> InventoryStore:
+    def inventory(self, namespace: str) -> InventoryStore:
         """Where what is ours is kept."""
         file = self.settings.inventory_file
-        return FileInventory(file) if file is not None else ConfigMapInventory(self.cluster, values.namespace)
+        return FileInventory(file) if file is not None else ConfigMapInventory(self.cluster, namespace)
+
+
+def mark(platform: Platform, text: str, *, frozen: bool) -> None:
+    """Have KIND/NAME left as it is on the server, or brought to what is declared again.
+
+    Raises:
+        PlatformError: it names nothing of ours.
+        ClusterError: the inventory can't be read or written.
+    """
+    store, entry = platform.inventory(platform.namespace), parse_entry(text)
+    before = store.read()
+    store.write(before.freeze(entry) if frozen else before.unfreeze(entry), before=before)
 
 
 def reconcile(
@@ -77,7 +89,7 @@ def reconcile(
     """
     values = platform.values()
     declared = load_declared(platform.declarations, values)
-    inventory = platform.inventory(values)
+    inventory = platform.inventory(values.namespace)
     owned = inventory.read()
     wait_for_prefect_api(wait_seconds, say)
     with prefect_api() as api:

@@ -33,21 +33,28 @@ from flows.operator.state import (
 
 
 @contextmanager
-def prefect_api() -> Iterator[PrefectApi]:
-    """The server that PREFECT_API_URL names.
+def prefect_client() -> Iterator[SyncPrefectClient]:
+    """A client of the server that PREFECT_API_URL names.
 
     Raises:
         PrefectApiError: the server refuses a call, or goes away.
     """
     try:
         with get_client(sync_client=True) as client:
-            yield PrefectApi(client)
+            yield client
     except PrefectHTTPStatusError as error:
         raise PrefectApiError(_refusal(error)) from error
     except httpx.TransportError as error:
         raise PrefectApiError(
             f"Prefect's API went away: {error or type(error).__name__}. Run it again: what is done stays done."
         ) from error
+
+
+@contextmanager
+def prefect_api() -> Iterator[PrefectApi]:
+    """The declared kinds on that server; errors are those of `prefect_client`."""
+    with prefect_client() as client:
+        yield PrefectApi(client)
 
 
 def _refusal(error: httpx.HTTPStatusError) -> str:

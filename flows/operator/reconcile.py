@@ -45,6 +45,7 @@ class Action(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     UNCHANGED = "unchanged"
+    FROZEN = "frozen"
 
 
 class FieldChange(BaseModel):
@@ -71,17 +72,18 @@ class Change(BaseModel):
 def plan(declared: Sequence[State], owned: Inventory, api: PlatformApi) -> tuple[Change, ...]:
     """What has to be done, in order: first what is declared, then what is ours and no longer declared.
 
-    Changes nothing.
+    Changes nothing. Of what is frozen nothing is asked.
 
     Raises:
         PlatformError: a work pool of another type has a declared name.
         PrefectApiError: the server refuses.
     """
-    names = {(state.kind, state.name) for state in declared}
-    surplus = [(kind, name) for kind, name in reversed(owned.entries) if (kind, name) not in names]
+    names, frozen = {(state.kind, state.name) for state in declared}, set(owned.frozen_entries)
+    surplus = [entry for entry in reversed(owned.entries) if entry not in names | frozen]
     return (
-        *(_compare(state, api.read(state.kind, state.name)) for state in declared),
+        *(_compare(one, api.read(one.kind, one.name)) for one in declared if (one.kind, one.name) not in frozen),
         *(Change(kind=k, name=n, action=Action.DELETE) for k, n in surplus if api.read(k, n) is not None),
+        *(Change(kind=kind, name=name, action=Action.FROZEN) for kind, name in owned.frozen_entries),
     )
 
 
@@ -112,10 +114,10 @@ def apply(
     for change in changes:
         if change.action is Action.DELETE:
             api.delete(change.kind, change.name)
-        elif change.action is not Action.UNCHANGED:
+        elif change.action in {Action.CREATE, Action.UPDATE}:
             api.write(states[change.kind, change.name])
         done(change)
-    inventory.write(Inventory.of(states), before=owned.with_entries(states))
+    inventory.write(owned.reduced_to(states), before=owned.with_entries(states))
 
 
 def _compare(declared: State, held: State | None) -> Change:

@@ -168,6 +168,18 @@ PLATFORM = (
         "happened meanwhile, as far back as the server keeps events (7 days).",
     ),
     Alert(
+        name="OperatorNotReconciling",
+        value=f"{_silent('operator')} or "
+        f"(time() - {metrics.RECONCILE_LAST_SUCCESS.name} > {STALE_SECONDS} unless on () {_silent('prefect-server')})",
+        for_minutes=5,
+        severity="warning",
+        summary="The operator is down, or can't bring Prefect to what is declared",
+        description="What is changed by hand stays, and Experiments and ParameterSweeps wait. "
+        "`kubectl logs -n taxi-flows deployment/operator`.",
+        runbook="`kubectl describe configmap -n taxi-flows taxi-flows-platform`: its Events say what is refused. Runs and "
+        "schedules go on as they are.",
+    ),
+    Alert(
         name="PushgatewayDown",
         value=_silent("pushgateway"),
         for_minutes=5,

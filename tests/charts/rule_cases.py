@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from scripts.telemetry.alerts import DAILY, WEEKLY
 
 ALL_FINE = {
-    **{f'up{{job="{job}"}}': "1x3000" for job in ("exporter", "pushgateway", "prefect-server", "minio")},
+    **{f'up{{job="{job}"}}': "1x3000" for job in ("exporter", "operator", "pushgateway", "prefect-server", "minio")},
     "prefect_exporter_connected": "1x3000",
     "prefect_exporter_last_poll_timestamp_seconds": "0+60x3000",
+    "taxi_operator_last_success_timestamp_seconds": "0+60x3000",
 }
 """What is silent by itself; a case puts its own series over it."""
 
@@ -194,6 +195,21 @@ CASES = (
         "ExporterDown",
         "Prefect is down: another alert's",
         {"prefect_exporter_connected": "1x9 0x60", **down("prefect-server")},
+        silent=(8, 16, 28),
+    ),
+    Case("OperatorNotReconciling", "it does not answer", down("operator"), (16, 28), (8, 12, 32)),
+    Case("OperatorNotReconciling", "it is gone", gone("operator"), (21,), (8, 32)),
+    Case(
+        "OperatorNotReconciling",
+        "its passes fail",
+        {"taxi_operator_last_success_timestamp_seconds": "0+60x9 540x19 1800+60x60"},
+        (20,),
+        (8, 15, 32),
+    ),
+    Case(
+        "OperatorNotReconciling",
+        "Prefect is down: another alert's",
+        {"taxi_operator_last_success_timestamp_seconds": "0+60x9 540x50", **down("prefect-server")},
         silent=(8, 16, 28),
     ),
     Case("PushgatewayDown", "it does not answer", down("pushgateway"), (16,), (8, 12, 32)),

@@ -94,6 +94,7 @@ PORTS = {
     "prometheus-pushgateway": 9091,
     "grafana": 3000,
     "exporter": 9105,
+    "operator": 9107,
 }
 MAY = {
     "minio": {"flow-run", "minio-setup", "postgresql-backup", "prometheus-server"},
@@ -104,6 +105,7 @@ MAY = {
         "worker-parallel",
         "worker-coordinator",
         "register",
+        "operator",
         "exporter",
         "prometheus-server",
     },
@@ -111,15 +113,18 @@ MAY = {
     "prometheus-pushgateway": {"flow-run", "postgresql-backup", "prometheus-server"},
     "grafana": {"prometheus-server"},
     "exporter": {"prometheus-server"},
+    "operator": {"prometheus-server"},
 }
-BY_NAME = {"flow-run", "worker-sequential", "worker-parallel", "worker-coordinator", "register", "minio-setup"} | {
+WITH_API = {"worker-sequential", "worker-parallel", "worker-coordinator", "register", "operator"}
+BY_NAME = WITH_API | {
+    "flow-run",
+    "minio-setup",
     "postgresql-backup",
     "exporter",
     "prefect-server",
     "prometheus-server",
     "grafana",
 }
-WITH_API = {"worker-sequential", "worker-parallel", "worker-coordinator", "register"}
 
 
 @pytest.mark.parametrize("target", sorted(PORTS))
@@ -142,7 +147,7 @@ def test_names_are_looked_up_by_those_that_connect(network: Network, known: dict
 
 
 @pytest.mark.parametrize("port", [443, 6443])
-def test_the_api_of_kubernetes_is_for_workers_and_registration(
+def test_the_api_of_kubernetes_is_for_workers_registration_and_operator(
     network: Network, known: dict[str, Pod], port: int
 ) -> None:
     inside = {name: pod for name, pod in known.items() if pod.namespace in {PLATFORM, FLOWS}}

@@ -31,7 +31,7 @@ from tests.charts.restricted import faults
 pytestmark = pytest.mark.charts
 
 KUBERNETES = "1.34"
-WITH_TOKEN = {"worker-sequential", "worker-parallel", "worker-coordinator", "register"}
+WITH_TOKEN = {"worker-sequential", "worker-parallel", "worker-coordinator", "register", "operator"}
 SECRET_NAME = re.compile(r"PASSWORD|SECRET|AUTH|TOKEN|ACCESS_KEY|CONNECTION", re.IGNORECASE)
 
 

@@ -123,7 +123,7 @@ def test_registration_reads_what_it_is_told(charts: Path) -> None:
 
 def test_each_work_pool_has_one_worker(charts: Path) -> None:
     rendered = objects(charts, REQUIRED["flows"])
-    workers = [one for one in rendered if one["kind"] == "Deployment"]
+    workers = [one for one in rendered if one["kind"] == "Deployment" and one["metadata"]["name"] != "operator"]
     pools = platform_yaml(charts, REQUIRED["flows"])["workPools"]
     assert {one["metadata"]["name"] for one in workers} == {f"worker-{pool}" for pool in pools}
     for one in workers:
@@ -177,7 +177,7 @@ def runs(charts: Path, at_once: bool) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("at_once", [False, True], ids=["one run of each pool", "as many as may run at once"])
 def test_the_small_stack_fits_a_small_node(charts: Path, at_once: bool) -> None:
     asked = [*standing(charts), *runs(charts, at_once)]
-    assert len(standing(charts)) == 10
+    assert len(standing(charts)) == 11
     assert sum(cpu for cpu, _ in asked) <= CPUS
     assert sum(memory for _, memory in asked) <= GIBIBYTES * 2**30
 
@@ -248,9 +248,10 @@ def test_alerts_go_to_a_contact_point_that_exists(charts: Path) -> None:
 
 def test_targets_are_services_and_labels_of_pushes_stay(charts: Path) -> None:
     rendered = objects(charts, REQUIRED["platform"])
-    exporter = named(objects(charts, REQUIRED["flows"]), "Service", "exporter")
     services = {one["metadata"]["name"]: one["spec"]["ports"][0] for one in rendered if one["kind"] == "Service"}
-    services[f"exporter.{FLOWS}.svc"] = exporter["spec"]["ports"][0]
+    for name in ("exporter", "operator"):
+        there = named(objects(charts, REQUIRED["flows"]), "Service", name)
+        services[f"{name}.{FLOWS}.svc"] = there["spec"]["ports"][0]
     config = yaml.safe_load(named(rendered, "ConfigMap", "prometheus-server")["data"]["prometheus.yaml"])
     jobs = {one["job_name"]: one for one in config["scrape_configs"]}
     targets = {name: one["static_configs"][0]["targets"][0] for name, one in jobs.items() if name != "prometheus"}

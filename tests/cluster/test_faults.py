@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import yaml
+from prefect.events.schemas.automations import EventTrigger
 from prefect.states import Cancelling
 
 from flows.restarts import MOST_STARTS
@@ -30,7 +30,7 @@ from tests.cluster.faults import (
     until_running,
     workers_away,
 )
-from tests.cluster.kube import FLOWS, apply, as_person, get, kubectl, pod, wait_until
+from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, wait_until
 from tests.cluster.prometheus import alerts, total
 from tests.cluster.runs import Cluster
 
@@ -146,22 +146,29 @@ def test_cancelling_a_sweep_cancels_its_children(cluster: Cluster, months: tuple
 
 
 @pytest.fixture
-def _pending_limit(by_hand: dict[str, str], tmp_path: Path) -> Iterator[None]:
-    """The values of the release but for a short limit, as `taxi-flows platform apply` registers them; then put back."""
-    values = yaml.safe_load(get(FLOWS, "configmap", "taxi-flows-platform")["data"]["platform.yaml"])
-    files = {"TAXI_PLATFORM_FILE": tmp_path / "platform.yaml", "TAXI_INVENTORY_FILE": tmp_path / "inventory.json"}
-    environment = {**by_hand, **{name: str(file) for name, file in files.items()}}
+def _pending_limit(cluster: Cluster) -> Iterator[None]:
+    """The values of the release but for a short limit, which the operator takes over; then put back."""
+    held = get(FLOWS, "configmap", RELEASE)["data"]["platform.yaml"]
+    before = yaml.safe_load(held)["pendingLimitSeconds"]
 
-    def register(limit_seconds: int) -> None:
-        changed = {**values, "pendingLimitSeconds": limit_seconds}
-        files["TAXI_PLATFORM_FILE"].write_text(yaml.safe_dump(changed), encoding="utf-8")
-        as_person(environment, sys.executable, "-m", "flows", "platform", "apply")
+    def write(text: str, limit_seconds: int) -> None:
+        patch = json.dumps({"data": {"platform.yaml": text}})
+        kubectl("patch", "configmap", RELEASE, "-n", FLOWS, "--type=merge", "-p", patch)
+        wait_until(lambda: within_seconds(cluster) == limit_seconds or None, "the limit in Prefect", 90)
 
-    register(PENDING_LIMIT_SECONDS)
+    write(held.replace(f"pendingLimitSeconds: {before}", f"pendingLimitSeconds: {PENDING_LIMIT_SECONDS}"), 120)
     yield
-    register(values["pendingLimitSeconds"])
+    write(held, before)
 
 
+def within_seconds(cluster: Cluster) -> float:
+    """How long the automation lets a run be pending."""
+    (automation,) = cluster.prefect.read_automations_by_name("pending-flow-runs")
+    assert isinstance(automation.trigger, EventTrigger)
+    return automation.trigger.within.total_seconds()
+
+
+RELEASE = "taxi-flows-platform"
 CANNOT_START = ("Cancelled, its Job deleted; FlowCannotStart fires", "`pendingLimitSeconds`, 600 (here 120)")
 
 

@@ -25,6 +25,7 @@ WORKLOADS = {
         "deployment/worker-sequential",
         "deployment/worker-parallel",
         "deployment/worker-coordinator",
+        "deployment/operator",
         "statefulset/exporter",
     },
 }

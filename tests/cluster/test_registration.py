@@ -24,7 +24,7 @@ from tests.cluster.runs import Cluster
 
 pytestmark = pytest.mark.cluster
 
-NOTHING = "create: 0, update: 0, delete: 0, unchanged: 17"
+NOTHING = "create: 0, update: 0, delete: 0, unchanged: 17, frozen: 0"
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 
 

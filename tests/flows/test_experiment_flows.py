@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from prefect import State
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from sklearn.cluster import DBSCAN
 
 from flows.errors import ParameterError, SourceNotFoundError
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
+from flows.outcome import Outcome
 from flows.records import read_record
 from flows.result import ExperimentResult
 from flows.settings import load_settings
 from flows.steps.projection import project
 from flows.store import open_store
+from tests.flows.artifacts import artifact
 
 MONTH = "yellow_tripdata_2025-09.parquet"
 SAMPLE = "coords/yellow_2016-01_s10k_days01-20.beanumber-nyctaxi.parquet"
@@ -32,13 +31,6 @@ def month(shared_data: Path) -> str:
     settings = load_settings()
     open_store(settings).put_file(settings.data_bucket, MONTH, shared_data / SAMPLE)
     return MONTH
-
-
-def artifact(key: str) -> str:
-    """The newest data of an artifact on the server."""
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return str(max(found, key=lambda one: one.updated or datetime.min.replace(tzinfo=UTC)).data)
 
 
 @pytest.mark.usefixtures("month")
@@ -69,6 +61,10 @@ def test_the_guides_evaluation() -> None:
     assert evaluation.clusters()["size"].tolist() == list(record.clustering.sizes)
     assert record.id in artifact("evaluation-pipeline-summary")
     assert len(json.loads(artifact("evaluation-pipeline-table"))) == record.clustering.n_clusters
+    (outcome,) = json.loads(artifact("evaluation-pipeline-outcome"))
+    assert Outcome.model_validate(outcome) == Outcome.of_experiment(record)
+    assert outcome["record_key"] == record.key
+    assert outcome["clusters"] == record.clustering.n_clusters
 
 
 @pytest.mark.parametrize("ends", ["pickup", "dropoff", "both"])

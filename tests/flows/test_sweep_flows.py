@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from flows.adapters.sklearn_sequential import SklearnAdapter
 from flows.aggregate_results import aggregate_results_flow
 from flows.errors import ParameterError, SourceNotFoundError, SweepFailedError
 from flows.evaluation_flows import evaluation_pipeline
+from flows.outcome import Outcome
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
 from flows.records import list_records, read_record
 from flows.scheduled_flows import daily_adapter_comparison_flow, weekly_parameter_sweep_flow
@@ -27,6 +29,7 @@ from flows.steps.rank import best
 from flows.steps.record import record
 from flows.store import ObjectStore, open_store
 from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepRecord
+from tests.flows.artifacts import artifact
 from tests.unit.experiments import finished_experiment
 
 if TYPE_CHECKING:
@@ -117,6 +120,10 @@ def test_the_guides_sweep(month: str, settings: Settings, store: ObjectStore) ->
     assert "best by overall_score" in str(results)
     report = store.get_bytes(settings.experiments_bucket, results.record.key.removesuffix(".json") + ".report.html")
     assert results.id.encode() in report
+    outcome = Outcome.model_validate(json.loads(artifact("parameter-sweep-flow-outcome"))[0])
+    assert (outcome.cells, outcome.cells_done, outcome.cells_failed) == (12, 12, 0)
+    assert (outcome.best_eps, outcome.best_min_samples) == (results.best.eps, results.best.min_samples)
+    assert (outcome.record_key, outcome.score) == (results.record.key, results.best.overall_score.value)
 
 
 def test_each_cell_is_the_single_experiment(month: str, settings: Settings, store: ObjectStore) -> None:

@@ -21,13 +21,13 @@ from prometheus_client.core import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.cli import main
-from flows.errors import ExporterError
+from flows.errors import ServingError
 from flows.exporter.collector import ExporterCollector, Own, registry
 from flows.exporter.counts import Counts, State
 from flows.exporter.events import Labels, PodFailed, RunEnded, RunStarted, parse
 from flows.exporter.platform import DeploymentFacts, PoolFacts, RunFacts, platform
-from flows.exporter.server import serving
 from flows.metrics import METRICS
+from flows.serving import serving
 from tests.readme_parts import README, REPOSITORY
 
 PROMTOOL = shutil.which("promtool") or shutil.which(
@@ -224,7 +224,7 @@ def test_the_server_shows_metrics_and_health() -> None:
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = pytest.raises(ExporterError, match=rf"port {port}: Address already in use.*--port")
+        refused = pytest.raises(ServingError, match=rf"port {port}: Address already in use.*--port")
         with refused, serving(port, CollectorRegistry(), lambda: True, lambda: True):
             pass
 

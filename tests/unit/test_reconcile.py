@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from flows.errors import PlatformError, PrefectApiError
-from flows.operator.inventory import Entry, Inventory
+from flows.operator.inventory import Entry, Inventory, parse_entry
 from flows.operator.reconcile import Action, Change, apply, plan
 from flows.operator.state import ConcurrencyLimitState, Kind, State, WorkPoolState
 
@@ -161,3 +161,35 @@ def test_a_pool_of_another_type_is_refused_before_any_change() -> None:
     with pytest.raises(PlatformError, match="sequential is there with the type process, declared is kubernetes"):
         run(server, Kept(), [*LIMITS, work_pool()])
     assert server.told == []
+
+
+def frozen(*names: str) -> Kept:
+    kept = Kept()
+    entries = [(Kind.CONCURRENCY_LIMIT, name) for name in names]
+    kept.inventory = Inventory.of(entries, entries)
+    return kept
+
+
+def test_what_is_frozen_is_neither_changed_nor_pruned_and_stays_known() -> None:
+    server = Server(ConcurrencyLimitState(name="a", limit=7), ConcurrencyLimitState(name="old", limit=1))
+    kept = frozen("a", "old")
+    assert run(server, kept, LIMITS) == [("create", "b"), ("frozen", "a"), ("frozen", "old")]
+    assert server.told == [("write", "b")]
+    assert [name for _, name in kept.inventory.entries] == ["a", "b", "old"]
+    kept.inventory = kept.inventory.unfreeze((Kind.CONCURRENCY_LIMIT, "a"))
+    assert ("update", "a") in run(server, kept, LIMITS)
+
+
+def test_only_what_is_ours_can_be_frozen() -> None:
+    with pytest.raises(PlatformError, match="deployment/x is not in the inventory, which holds concurrency-limit/a"):
+        Inventory.of([(Kind.CONCURRENCY_LIMIT, "a")]).freeze((Kind.DEPLOYMENT, "x"))
+
+
+@pytest.mark.parametrize("text", ["", "deployment", "deployment/", "flow/x", "/x"])
+def test_an_entry_is_a_known_kind_and_a_name(text: str) -> None:
+    with pytest.raises(PlatformError, match="write KIND/NAME, with one of the kinds work-pool"):
+        parse_entry(text)
+
+
+def test_the_name_of_a_deployment_holds_a_slash() -> None:
+    assert parse_entry("deployment/a_flow/default") == (Kind.DEPLOYMENT, "a_flow/default")

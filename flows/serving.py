@@ -1,4 +1,4 @@
-"""The exporter's HTTP server: metrics for Prometheus, and health for Kubernetes."""
+"""The HTTP server of a service of ours: metrics for Prometheus, and health for Kubernetes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from flows.errors import ExporterError
+from flows.errors import ServingError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,14 +32,16 @@ def serving(port: int, registry: CollectorRegistry, healthy: Check, ready: Check
     """Serve while the block runs; give the port, which is a free one where 0 was asked for.
 
     Raises:
-        ExporterError: the port is taken or may not be used.
+        ServingError: the port is taken or may not be used.
     """
     app = application(registry, healthy, ready)
     try:
         server = make_server("", port, app, ThreadingWSGIServer, _Handler)
     except OSError as error:
-        raise ExporterError(f"port {port}: {error.strerror}. Name another: --port or TAXI_EXPORTER__PORT.") from error
-    threading.Thread(target=server.serve_forever, name="exporter-http", daemon=True).start()
+        raise ServingError(
+            f"port {port}: {error.strerror}. Name another: --port, or the setting of its name."
+        ) from error
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     try:
         yield server.server_port
     finally:

@@ -1,0 +1,173 @@
+"""Brings every object to its end: each turn compares all objects with all flow runs, and does what is missing.
+
+Nothing is remembered from one turn to the next but what the objects' status says, so that a turn may be cut off at any
+point, be missed, or be taken by two operators at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+from flows.errors import ClusterError, ObjectError, PrefectApiError
+from flows.operator.kube import Reference
+from flows.operator.objects.kube import Held, Objects
+from flows.operator.objects.runs import FlowRuns
+from flows.operator.objects.schema import Specification
+from flows.operator.objects.status import Best, Cells, Result, Run, Status, Trouble, of_run, unable
+from flows.outcome import Outcome
+
+EVERY_SECONDS = 5.0
+WRITES_PER_SECOND = 20.0
+"""To the API server of Kubernetes, which others use too."""
+
+_log = logging.getLogger("flows.operator")
+
+
+class Controller:
+    """Starts, follows and cancels the flow runs of objects.
+
+    Args:
+        objects: of the cluster.
+        flow_runs: opens the Prefect server.
+        post_event: says something in `kubectl describe` of an object: its reason, its message, and whether it is bad.
+        run_url: page of a flow run in Prefect's UI, by its id.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        flow_runs: Callable[[], AbstractContextManager[FlowRuns]],
+        post_event: Callable[[Reference, str, str, bool], None],
+        run_url: Callable[[str], str],
+    ) -> None:
+        self._objects, self._flow_runs, self._post_event, self._run_url = objects, flow_runs, post_event, run_url
+        self.count: Mapping[tuple[str, ...], float] = {}
+
+    def turn(self) -> None:
+        """Take one turn. What does not answer is said in the log and in the objects, and asked again next time."""
+        try:
+            self._turn()
+        except PrefectApiError as error:
+            self._say_of_all("PrefectUnavailable", str(error))
+        except ClusterError as error:
+            _log.warning("%s", error)
+
+    def _turn(self) -> None:
+        with self._flow_runs() as flow_runs:
+            # Runs first: a run that another operator starts after this has its object among those that are read next.
+            under_way = flow_runs.under_way()
+            held = self._objects.all()
+            self._cancel_orphans(flow_runs, under_way, held)
+            self._delete_expired(held)
+            unfinished = [one for one in held if not one.status.finished]
+            self._follow(flow_runs, under_way, unfinished)
+        self.count = _count(held)
+
+    def _cancel_orphans(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> None:
+        there = {one.reference.uid for one in held}
+        for uid, run in under_way.items():
+            if uid not in there and run.state != "cancelling":
+                _log.info("cancelling flow run %s: its object is gone", run.id)
+                flow_runs.cancel(run.id)
+
+    def _delete_expired(self, held: Sequence[Held]) -> None:
+        now = datetime.now(UTC)
+        for one in held:
+            ttl_seconds = None if one.spec is None else one.spec.ttl_seconds_after_finished
+            ended = one.status.finished_at
+            if ttl_seconds is None or ended is None:
+                continue
+            if (now - datetime.fromisoformat(ended)).total_seconds() >= ttl_seconds:
+                self._paced(lambda one=one: self._objects.delete(one))  # type: ignore[misc]
+
+    def _follow(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], unfinished: Sequence[Held]) -> None:
+        ended = [
+            one.status.flow_run_id
+            for one in unfinished
+            if one.status.flow_run_id is not None and one.reference.uid not in under_way
+        ]
+        runs = flow_runs.by_id(ended)
+        known = [run.id for run in (*under_way.values(), *runs.values())]
+        outcomes = flow_runs.outcomes(known) if unfinished else {}
+        troubles = self._objects.troubles() if unfinished else {}
+        for one in unfinished:
+            run = under_way.get(one.reference.uid) or runs.get(one.status.flow_run_id or "")
+            self._update(one, self._status(flow_runs, one, run, outcomes, troubles))
+
+    def _status(
+        self,
+        flow_runs: FlowRuns,
+        one: Held,
+        run: Run | None,
+        outcomes: Mapping[str, Outcome],
+        troubles: Mapping[str, Trouble],
+    ) -> Status:
+        now = datetime.now(UTC)
+        if one.spec is None:
+            return unable(one.status, one.generation, "InvalidSpec", one.fault, now, final=True)
+        if run is None and one.status.flow_run_id is not None:
+            gone = f"Flow run {one.status.flow_run_id} is not on the Prefect server any more; create a new object."
+            return unable(one.status, one.generation, "FlowRunGone", gone, now, final=True)
+        if run is None:
+            try:
+                run = flow_runs.start(one.spec, one.reference.name, one.reference.uid)
+            except ObjectError as error:
+                return unable(one.status, one.generation, "NoDeployment", str(error), now, final=False)
+        result = _result(one.spec, outcomes.get(run.id))
+        return of_run(one.status, one.generation, run, self._run_url(run.id), troubles.get(run.id), result, now)
+
+    def _update(self, one: Held, status: Status) -> None:
+        if status == one.status:
+            return
+        self._paced(lambda: self._objects.write_status(one, status))
+        before, after = (next(iter(each.conditions), None) for each in (one.status, status))
+        if after is not None and (before is None or before.reason != after.reason):
+            self._paced(
+                lambda: self._post_event(one.reference, after.reason, after.message or after.reason, _is_bad(status))
+            )
+
+    def _say_of_all(self, reason: str, message: str) -> None:
+        """The server is away: say so where something is waited for."""
+        _log.warning("%s", message)
+        now = datetime.now(UTC)
+        try:
+            for one in self._objects.all():
+                if not one.status.finished:
+                    self._update(one, unable(one.status, one.generation, reason, message, now, final=False))
+        except ClusterError as error:
+            _log.warning("%s", error)
+
+    def _paced(self, write: Callable[[], None]) -> None:
+        write()
+        time.sleep(1 / WRITES_PER_SECOND)
+
+
+def _result(spec: Specification, outcome: Outcome | None) -> Result:
+    if outcome is None:
+        return Result()
+    best = None
+    if outcome.best_eps is not None and outcome.best_min_samples is not None:
+        best = Best(eps=outcome.best_eps, min_samples=outcome.best_min_samples, score=outcome.score)
+    cells = None
+    if outcome.cells is not None:
+        cells = Cells(total=outcome.cells, done=outcome.cells_done or 0, failed=outcome.cells_failed or 0)
+    return Result(outcome.record_key, outcome.clusters, outcome.noise_ratio, outcome.score, cells, best)
+
+
+def _is_bad(status: Status) -> bool:
+    return status.phase == "Failed" or any(one.reason in _BAD for one in status.conditions)
+
+
+_BAD = {"PrefectUnavailable", "NoDeployment", "OOMKilled", "ImagePullBackOff", "ErrImagePull", "Unschedulable"}
+
+
+def _count(held: Sequence[Held]) -> dict[tuple[str, ...], float]:
+    found: dict[tuple[str, ...], float] = {}
+    for one in held:
+        name = (one.kind.kind, one.status.phase)
+        found[name] = found.get(name, 0) + 1
+    return found

@@ -1,0 +1,148 @@
+"""Experiments, ParameterSweeps and the pods of their runs, in one namespace of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kubernetes.client import ApiException, CoreV1Api, CustomObjectsApi
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from flows.operator.kube import Cluster, Reference, answers
+from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
+from flows.operator.objects.status import Status, Trouble
+from flows.operator.state import JsonObject
+
+if TYPE_CHECKING:
+    from kubernetes.client import V1Pod
+
+_TIMEOUT_SECONDS = 20
+_NOT_FOUND = 404
+_RUN_LABEL = "prefect.io/flow-run-id"
+_JSON: TypeAdapter[JsonObject] = TypeAdapter(dict[str, JsonValue])
+_BAD_WAITS = {
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "InvalidImageName",
+    "CrashLoopBackOff",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+}
+
+
+@dataclass(frozen=True)
+class Held:
+    """An object as the cluster holds it. spec: None where it can't be read, which fault says."""
+
+    kind: type[Specification]
+    reference: Reference
+    generation: int
+    created: datetime
+    spec: Specification | None
+    fault: str
+    status: Status
+
+
+class Objects:
+    """What the controller asks of Kubernetes. Every call raises ClusterError where it is refused or not answered."""
+
+    def __init__(self, custom: CustomObjectsApi, core: CoreV1Api, namespace: str) -> None:
+        self._custom, self._core, self._namespace = custom, core, namespace
+
+    def all(self) -> list[Held]:
+        """Every object; of a kind that the cluster does not know there are none."""
+        return [held for kind in KINDS for held in self._of(kind)]
+
+    def _of(self, kind: type[Specification]) -> Iterator[Held]:
+        with answers(f"{kind.plural} of the namespace {self._namespace}"):
+            try:
+                found = self._custom.list_namespaced_custom_object(
+                    GROUP, VERSION, self._namespace, kind.plural, _request_timeout=_TIMEOUT_SECONDS
+                )
+            except ApiException as error:
+                if error.status == _NOT_FOUND:
+                    return
+                raise
+        for item in _JSON.validate_python(found)["items"]:  # type: ignore[union-attr]
+            yield _held(kind, _JSON.validate_python(item))
+
+    def write_status(self, held: Held, status: Status) -> None:
+        """Replace the status; an object that is gone is left alone."""
+        self._change("patch", held, status)
+
+    def delete(self, held: Held) -> None:
+        """Delete the object; nothing happens where it is gone already."""
+        self._change("delete", held, None)
+
+    def _change(self, verb: str, held: Held, status: Status | None) -> None:
+        where = (GROUP, VERSION, self._namespace, held.kind.plural, held.reference.name)
+        with answers(f"{held.kind.kind} {held.reference.name} in the namespace {self._namespace}"):
+            try:
+                if status is None:
+                    self._custom.delete_namespaced_custom_object(*where, _request_timeout=_TIMEOUT_SECONDS)
+                else:
+                    body = {"status": status.model_dump(mode="json", by_alias=True)}
+                    self._custom.patch_namespaced_custom_object_status(*where, body, _request_timeout=_TIMEOUT_SECONDS)
+            except ApiException as error:
+                if error.status != _NOT_FOUND:
+                    raise
+
+    def troubles(self) -> dict[str, Trouble]:
+        """What keeps pods of flow runs from running, or ended them, by the id of the run."""
+        with answers(f"pods of the namespace {self._namespace}"):
+            pods = self._core.list_namespaced_pod(
+                self._namespace, label_selector=_RUN_LABEL, _request_timeout=_TIMEOUT_SECONDS
+            ).items
+        found = {_run_id(pod): _trouble(pod) for pod in pods}
+        return {run_id: trouble for run_id, trouble in found.items() if trouble is not None}
+
+
+def objects_of(cluster: Cluster, namespace: str) -> Objects:
+    """Those of a namespace."""
+    return Objects(CustomObjectsApi(cluster.core.api_client), cluster.core, namespace)
+
+
+def _held(kind: type[Specification], item: Mapping[str, JsonValue]) -> Held:
+    metadata = _JSON.validate_python(item["metadata"])
+    reference = Reference(
+        f"{GROUP}/{VERSION}", kind.kind, str(metadata["namespace"]), str(metadata["name"]), str(metadata["uid"])
+    )
+    spec, fault = None, ""
+    try:
+        spec = kind.model_validate(item.get("spec") or {})
+    except ValidationError as error:
+        fault = str(error)
+    return Held(
+        kind,
+        reference,
+        TypeAdapter(int).validate_python(metadata["generation"]),
+        datetime.fromisoformat(str(metadata["creationTimestamp"])),
+        spec,
+        fault,
+        Status.model_validate(item.get("status") or {}),
+    )
+
+
+def _run_id(pod: V1Pod) -> str:
+    labels = (pod.metadata.labels if pod.metadata is not None else None) or {}
+    return labels.get(_RUN_LABEL, "")
+
+
+def _trouble(pod: V1Pod) -> Trouble | None:
+    status = pod.status
+    if status is None:
+        return None
+    for condition in status.conditions or ():
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return Trouble(condition.reason or "Unschedulable", condition.message or "")
+    for container in status.container_statuses or ():
+        if container.state is None:
+            continue
+        waiting, ended = container.state.waiting, container.state.terminated
+        if waiting is not None and waiting.reason in _BAD_WAITS:
+            return Trouble(waiting.reason, waiting.message or "")
+        if ended is not None and ended.reason == "OOMKilled":
+            return Trouble("OOMKilled", "the container passed its memory limit")
+    return None

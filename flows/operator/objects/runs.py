@@ -1,0 +1,145 @@
+"""The flow runs of objects: each carries the uid of its object, as its idempotency key and as a tag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling
+
+from flows.errors import ObjectError
+from flows.operator.objects.schema import Specification
+from flows.operator.objects.status import Run
+from flows.operator.prefect_api import prefect_client
+from flows.outcome import KEY, Outcome
+
+TAG = "kubernetes-object"
+_UID = "uid:"
+_PAGE = 200
+_BATCH = 50
+"""Ids of one query; each may have several artifacts."""
+_UNDER_WAY = [
+    StateType.SCHEDULED,
+    StateType.PENDING,
+    StateType.RUNNING,
+    StateType.PAUSED,
+    StateType.CANCELLING,
+]
+
+
+@contextmanager
+def flow_runs() -> Iterator[FlowRuns]:
+    """Those on the server that PREFECT_API_URL names; raises PrefectApiError where it refuses or goes away."""
+    with prefect_client() as client:
+        yield FlowRuns(client)
+
+
+class FlowRuns:
+    """What the controller asks of Prefect. Every call raises what Prefect's client does where the server is away."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self._client = client
+        self._deployments: dict[str, UUID] = {}
+
+    def under_way(self) -> dict[str, Run]:
+        """All that have not ended, by the uid of their object."""
+        by_state = FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))
+        of_objects = FlowRunFilter(tags=FlowRunFilterTags(all_=[TAG]), state=by_state)
+        found: list[FlowRun] = []
+        while True:
+            page = self._client.read_flow_runs(flow_run_filter=of_objects, limit=_PAGE, offset=len(found))
+            found += page
+            if len(page) < _PAGE:
+                return {_uid(run): _run(run) for run in found}
+
+    def by_id(self, ids: Sequence[str]) -> dict[str, Run]:
+        """Flow runs by their ids; one that is gone is left out."""
+        found: dict[str, Run] = {}
+        for some in _batches(ids):
+            wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(one) for one in some]))
+            found |= {
+                str(run.id): _run(run) for run in self._client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE)
+            }
+        return found
+
+    def start(self, spec: Specification, name: str, uid: str) -> Run:
+        """The flow run of an object: a new one, or the one that it has already.
+
+        Raises:
+            ObjectError: there is no such deployment.
+        """
+        resources = spec.resources
+        return _run(
+            self._client.create_flow_run_from_deployment(
+                self._deployment(spec.deployment),
+                parameters=spec.parameters,
+                name=name,
+                tags=[TAG, f"{_UID}{uid}"],
+                idempotency_key=uid,
+                job_variables=None if resources is None else resources.job_variables(),
+            )
+        )
+
+    def cancel(self, run_id: str) -> None:
+        """Ask a flow run to end; one that is gone or has ended stays as it is."""
+        try:
+            self._client.set_flow_run_state(UUID(run_id), Cancelling(message="Its Kubernetes object was deleted."))
+        except ObjectNotFound:
+            return
+
+    def outcomes(self, run_ids: Sequence[str]) -> dict[str, Outcome]:
+        """What flow runs have published, by their ids."""
+        found: dict[str, Outcome] = {}
+        for some in _batches(run_ids):
+            wanted = ArtifactFilter(
+                flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(one) for one in some]),
+                key=ArtifactFilterKey(like_=f"%-{KEY}"),
+            )
+            artifacts = self._client.read_artifacts(artifact_filter=wanted, limit=_PAGE)
+            for artifact in sorted(artifacts, key=lambda one: str(one.created)):
+                (row,) = json.loads(str(artifact.data))
+                found[str(artifact.flow_run_id)] = Outcome.model_validate(row)
+        return found
+
+    def _deployment(self, name: str) -> UUID:
+        try:
+            if name not in self._deployments:
+                self._deployments[name] = self._client.read_deployment_by_name(name).id
+        except ObjectNotFound as error:
+            raise ObjectError(f"Prefect has no deployment {name}; the operator makes it at its next pass.") from error
+        return self._deployments[name]
+
+
+def _run(run: FlowRun) -> Run:
+    state = run.state
+    return Run(
+        id=str(run.id),
+        state="scheduled" if state is None else state.type.value.lower(),
+        name="Scheduled" if state is None else state.name or state.type.value.title(),
+        message="" if state is None else state.message or "",
+        started_at=run.start_time,
+        ended_at=run.end_time,
+    )
+
+
+def _uid(run: FlowRun) -> str:
+    return next((tag.removeprefix(_UID) for tag in run.tags if tag.startswith(_UID)), "")
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[first : first + _BATCH] for first in range(0, len(ids), _BATCH))

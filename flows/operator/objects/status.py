@@ -1,0 +1,182 @@
+"""What an object's status says: a pure function of the object, its flow run and what its pod tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from flows.operator.objects.schema import FINISHED, Part, Phase
+
+ConditionType = Literal["Running", "Succeeded", "Failed"]
+CONDITIONS: tuple[ConditionType, ...] = ("Running", "Succeeded", "Failed")
+
+
+class Condition(Part):
+    """As `kubectl wait --for=condition=...` reads it."""
+
+    type: ConditionType
+    status: Literal["True", "False"]
+    reason: str = Field(max_length=256, description="One word in CamelCase.")
+    message: str = Field(max_length=4096)
+    last_transition_time: str = Field(description="When `status` last changed, RFC 3339.")
+
+
+class Best(Part):
+    """The best setting of a sweep."""
+
+    eps: float = Field(description="Kilometres.")
+    min_samples: int
+    score: float | None = Field(None, description="Its value of `spec.metric`.")
+
+
+class Cells(Part):
+    """How far a sweep is."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+
+
+class Status(Part):
+    """All that the operator tells of an object."""
+
+    observed_generation: int | None = None
+    phase: Phase = "Pending"
+    flow_run_id: str | None = None
+    flow_run_url: str | None = Field(None, description="Its page in Prefect's UI.")
+    started_at: str | None = Field(None, description="When it began to run, RFC 3339.")
+    finished_at: str | None = Field(None, description="When it ended, RFC 3339.")
+    record_key: str | None = Field(None, description="Its record in the bucket of experiments.")
+    clusters: int | None = None
+    noise_ratio: float | None = None
+    score: float | None = Field(None, description="Overall score, 0 to 1; absent where it is undefined.")
+    cells: Cells | None = Field(None, description="Of a sweep.")
+    best: Best | None = Field(None, description="Of a sweep, so far.")
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.phase in FINISHED
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run, as far as a status shows it.
+
+    state: type of its state in lower case, such as running. name: of the state, such as InfrastructurePending.
+    """
+
+    id: str
+    state: str
+    name: str
+    message: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a flow run has published of its result."""
+
+    record_key: str | None = None
+    clusters: int | None = None
+    noise_ratio: float | None = None
+    score: float | None = None
+    cells: Cells | None = None
+    best: Best | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a pod does not run, or no longer does: a word such as OOMKilled, and what Kubernetes says."""
+
+    reason: str
+    message: str
+
+
+_PHASES: dict[str, Phase] = {
+    "running": "Running",
+    "cancelling": "Running",
+    "completed": "Succeeded",
+    "failed": "Failed",
+    "crashed": "Failed",
+    "cancelled": "Cancelled",
+}
+"""Of a flow run's state; every other one is Pending."""
+
+
+def of_run(
+    before: Status, generation: int, run: Run, url: str, trouble: Trouble | None, result: Result, now: datetime
+) -> Status:
+    """The status that a flow run gives its object.
+
+    Args:
+        before: what stands there now.
+        generation: of the object, to be observed.
+        url: of the run's page.
+        trouble: of the run's pod.
+        result: what the run has published.
+        now: the time, for conditions that change.
+    """
+    phase = _PHASES.get(run.state, "Pending")
+    reason, message = _words(run, trouble if phase not in {"Running", "Succeeded"} else None)
+    shown = {name: value for name, value in vars(result).items() if value is not None}
+    return before.model_copy(
+        update={
+            **shown,
+            "observed_generation": generation,
+            "phase": phase,
+            "flow_run_id": run.id,
+            "flow_run_url": url,
+            "started_at": _text(run.started_at) or before.started_at,
+            "finished_at": _text(run.ended_at) if phase in FINISHED else None,
+            "conditions": _conditions(before, phase, reason, message, now),
+        }
+    )
+
+
+def unable(before: Status, generation: int, reason: str, message: str, now: datetime, *, final: bool) -> Status:
+    """The status where there is no flow run to tell of: Prefect is away, or refuses; with final, for good."""
+    phase: Phase = "Failed" if final else before.phase
+    conditions = _conditions(before, phase, reason, message, now)
+    finished_at = _text(now) if final else None
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": phase,
+            "finished_at": finished_at,
+            "conditions": conditions,
+        }
+    )
+
+
+def _words(run: Run, trouble: Trouble | None) -> tuple[str, str]:
+    reason = run.name.replace(" ", "") if trouble is None else trouble.reason
+    message = "; ".join(text for text in (trouble and trouble.message, " ".join(run.message.split())) if text)
+    return reason or "Unknown", message
+
+
+def _conditions(before: Status, phase: Phase, reason: str, message: str, now: datetime) -> tuple[Condition, ...]:
+    true_of: dict[ConditionType, bool] = {
+        "Running": phase == "Running",
+        "Succeeded": phase == "Succeeded",
+        "Failed": phase in {"Failed", "Cancelled"},
+    }
+    held = {one.type: one for one in before.conditions}
+    made = []
+    for kind in CONDITIONS:
+        status: Literal["True", "False"] = "True" if true_of[kind] else "False"
+        old = held.get(kind)
+        since = old.last_transition_time if old is not None and old.status == status else _text(now)
+        made.append(
+            Condition(type=kind, status=status, reason=reason, message=message[:4096], last_transition_time=since or "")
+        )
+    return tuple(made)
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")

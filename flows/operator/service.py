@@ -1,0 +1,123 @@
+"""The operator at work: loops that bring everything to what is declared, and watches that wake them early."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import kopf
+from prefect.utilities.urls import url_for
+
+from flows.operator.healing import EVERY_SECONDS as HEALING_SECONDS
+from flows.operator.healing import Healing
+from flows.operator.objects.controller import EVERY_SECONDS as OBJECTS_SECONDS
+from flows.operator.objects.controller import Controller
+from flows.operator.objects.kube import objects_of
+from flows.operator.objects.runs import flow_runs
+from flows.operator.objects.schema import GROUP, KINDS, VERSION
+from flows.operator.platform import Platform
+from flows.operator.release import PLATFORM_CONFIG_MAP
+from flows.operator.telemetry import Telemetry
+from flows.serving import serving
+
+STUCK_AFTER_SECONDS = 300.0
+"""Without the end of a turn for so long the operator is not healthy."""
+_STOP_SECONDS = 8.0
+
+_log = logging.getLogger("flows.operator")
+
+
+class Loop:
+    """Calls a function every so often in a thread of its own, and at once when it is woken."""
+
+    def __init__(self, name: str, turn: Callable[[], None], every_seconds: float) -> None:
+        self._turn, self._every_seconds = turn, every_seconds
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._turned_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Take the next turn now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End after the turn that is under way."""
+        self._stop.set()
+        self._wake.set()
+
+    def join(self) -> None:
+        """Wait for its end; a turn that takes too long is left alone."""
+        self._thread.join(_STOP_SECONDS / 2)
+
+    def healthy(self) -> bool:
+        """Whether turns come to an end; a fault that nobody expected ends the thread."""
+        return self._thread.is_alive() and time.monotonic() - self._turned_at < STUCK_AFTER_SECONDS
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            self._turn()
+            self._turned_at = time.monotonic()
+            self._wake.wait(self._every_seconds)
+
+
+def serve(platform: Platform, port: int) -> None:
+    """Operate until SIGTERM or Ctrl-C.
+
+    Raises:
+        ServingError: the port is taken.
+        ClusterError: there is no cluster.
+    """
+    cluster, telemetry = platform.cluster, Telemetry()
+    healing = Healing(platform, telemetry)
+    controller = Controller(objects_of(cluster, platform.namespace), flow_runs, cluster.post_event, _run_url)
+    telemetry.counts_objects(lambda: controller.count)
+    loops = Loop("healing", healing.turn, HEALING_SECONDS), Loop("objects", controller.turn, OBJECTS_SECONDS)
+    with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), healing.ready):
+        for loop in loops:
+            loop.start()
+        try:
+            kopf.run(registry=_watches(*loops), namespaces=[platform.namespace], standalone=True, settings=_settings())
+        finally:
+            for loop in loops:
+                loop.stop()
+            for loop in loops:
+                loop.join()
+
+
+def _run_url(run_id: str) -> str:
+    return url_for("flow-run", obj_id=UUID(run_id)) or ""
+
+
+def _settings() -> kopf.OperatorSettings:
+    """No look at the whole cluster, and no Events of kopf's own."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.watching.server_timeout = 300
+    return settings
+
+
+def _watches(healing: Loop, objects: Loop) -> kopf.OperatorRegistry:
+    """A watch that breaks off costs some time and nothing else: the loops turn without it."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(kopf.login_via_client)
+
+    @kopf.on.event("configmaps", registry=registry, when=lambda name, **_: name == PLATFORM_CONFIG_MAP)
+    def release_changed(**_: object) -> None:
+        healing.wake()
+
+    for kind in KINDS:
+
+        @kopf.on.event(GROUP, VERSION, kind.plural, registry=registry)
+        def object_changed(**_: object) -> None:
+            objects.wake()
+
+    return registry

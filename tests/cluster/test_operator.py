@@ -1,0 +1,167 @@
+"""The operator keeps Prefect as declared, whatever a person or a fault changes, and leaves alone what is frozen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.exceptions import ObjectNotFound
+
+from tests.cluster.faults import away
+from tests.cluster.kube import FLOWS, as_person, get, kubectl, wait_until
+from tests.cluster.objects import OPERATOR, events_of
+from tests.cluster.prometheus import total
+from tests.cluster.runs import Cluster
+
+pytestmark = pytest.mark.cluster
+
+DAILY, WEEKLY = "daily_adapter_comparison_flow/default", "weekly_parameter_sweep_flow/default"
+HEALED_SECONDS = 90
+
+
+def is_active(cluster: Cluster, name: str) -> bool:
+    (schedule,) = cluster.prefect.read_deployment_by_name(name).schedules
+    return bool(schedule.active)
+
+
+def pause(cluster: Cluster, name: str) -> None:
+    found = cluster.prefect.read_deployment_by_name(name)
+    cluster.prefect.update_deployment_schedule(found.id, found.schedules[0].id, active=False)
+
+
+def edit_pool(cluster: Cluster) -> None:
+    pool = cluster.prefect.read_work_pool("sequential")
+    template = {**pool.base_job_template, "variables": {"type": "object", "properties": {}}}
+    cluster.prefect.update_work_pool("sequential", WorkPoolUpdate(base_job_template=template, concurrency_limit=99))
+
+
+def pool_is_declared(cluster: Cluster) -> bool:
+    pool = cluster.prefect.read_work_pool("sequential")
+    return pool.concurrency_limit != 99 and bool(pool.base_job_template["variables"]["properties"])
+
+
+def delete(cluster: Cluster, name: str) -> None:
+    cluster.prefect.delete_deployment(cluster.prefect.read_deployment_by_name(name).id)
+
+
+def is_there(cluster: Cluster, name: str) -> bool:
+    try:
+        cluster.prefect.read_deployment_by_name(name)
+    except ObjectNotFound:
+        return False
+    return True
+
+
+def delete_automation(cluster: Cluster) -> None:
+    for one in cluster.prefect.read_automations_by_name("zombie-flow-runs"):
+        cluster.prefect.delete_automation(one.id)
+
+
+DRIFTS: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], object]]] = {
+    "a schedule is paused": (lambda on: pause(on, DAILY), lambda on: is_active(on, DAILY)),
+    "a work pool is edited": (edit_pool, pool_is_declared),
+    "a deployment is deleted": (
+        lambda on: delete(on, "aggregate_results_flow/default"),
+        lambda on: is_there(on, "aggregate_results_flow/default"),
+    ),
+    "an automation is deleted": (
+        delete_automation,
+        lambda on: bool(on.prefect.read_automations_by_name("zombie-flow-runs")),
+    ),
+}
+
+
+@pytest.mark.smoke
+def test_each_drift_is_healed_and_told(cluster: Cluster) -> None:
+    uid = get(FLOWS, "configmap", "taxi-flows-platform")["metadata"]["uid"]
+    before = total("sum(taxi_operator_drift_healed_total)")
+    for drift, _ in DRIFTS.values():
+        drift(cluster)
+    for name, (_, is_healed) in DRIFTS.items():
+        wait_until(partial(is_healed, cluster), f"the end of: {name}", HEALED_SECONDS, 2)
+    assert events_of(uid).count("DriftHealed") >= len(DRIFTS)
+    healed = f"sum(taxi_operator_drift_healed_total) >= {before + len(DRIFTS)}"
+    wait_until(lambda: total(healed) or None, "the healed drifts in Prometheus", 90, 5)
+
+
+@pytest.fixture
+def frozen(by_hand: dict[str, str]) -> Iterator[str]:
+    """The weekly sweep, which the operator leaves as it is."""
+    command = (sys.executable, "-m", "flows", "platform")
+    as_person(by_hand, *command, "freeze", f"deployment/{WEEKLY}")
+    yield WEEKLY
+    as_person(by_hand, *command, "unfreeze", f"deployment/{WEEKLY}")
+
+
+@pytest.mark.smoke
+def test_what_is_frozen_stays_until_it_is_not(cluster: Cluster, frozen: str, by_hand: dict[str, str]) -> None:
+    pause(cluster, frozen)
+    pause(cluster, DAILY)
+    wait_until(lambda: is_active(cluster, DAILY) or None, "the pass that heals the other", HEALED_SECONDS, 2)
+    assert not is_active(cluster, frozen)
+    as_person(by_hand, sys.executable, "-m", "flows", "platform", "unfreeze", f"deployment/{frozen}")
+    wait_until(lambda: is_active(cluster, frozen) or None, "it is declared again", HEALED_SECONDS, 2)
+
+
+def test_what_is_not_ours_is_left_alone(cluster: Cluster) -> None:
+    deployment = cluster.prefect.read_deployment_by_name("experiment_pipeline/default")
+    strangers = cluster.prefect.create_deployment(
+        flow_id=deployment.flow_id, name="strangers", work_pool_name="sequential", entrypoint=deployment.entrypoint
+    )
+    try:
+        pause(cluster, DAILY)
+        wait_until(lambda: is_active(cluster, DAILY) or None, "a pass", HEALED_SECONDS, 2)
+        assert cluster.prefect.read_deployment(strangers).name == "strangers"
+    finally:
+        cluster.prefect.delete_deployment(strangers)
+
+
+def test_a_changed_release_is_taken_at_once(cluster: Cluster) -> None:
+    """Within seconds, where the next pass would come a minute later."""
+    held = get(FLOWS, "configmap", "taxi-flows-platform")["data"]["platform.yaml"]
+
+    def within() -> float:
+        (automation,) = cluster.prefect.read_automations_by_name("pending-flow-runs")
+        return float(automation.trigger.within.total_seconds())  # type: ignore[union-attr]
+
+    def write(text: str) -> None:
+        import json
+
+        patch = json.dumps({"data": {"platform.yaml": text}})
+        kubectl("patch", "configmap", "taxi-flows-platform", "-n", FLOWS, "--type=merge", "-p", patch)
+
+    before = within()
+    try:
+        write(held.replace(f"pendingLimitSeconds: {before:.0f}", "pendingLimitSeconds: 321"))
+        wait_until(lambda: within() == 321 or None, "the new limit", 30)
+    finally:
+        write(held)
+    wait_until(lambda: within() == before or None, "the limit as it was", 30)
+
+
+def test_without_prefect_it_goes_on_and_is_not_ready(cluster: Cluster) -> None:
+    (before,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
+    with away("deployment/prefect-server"):
+        wait_until(lambda: not is_ready() or None, "a pod that is not ready", 400, 5)
+    wait_until(lambda: is_ready() or None, "a pod that is ready", 180, 3)
+    (after,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def is_ready() -> bool:
+    return get(FLOWS, OPERATOR)["status"].get("readyReplicas", 0) == 1
+
+
+@pytest.mark.smoke
+def test_the_operator_stops_within_ten_seconds(stack: None) -> None:
+    import time
+
+    (pod,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
+    started = time.monotonic()
+    kubectl("delete", "pod", pod["metadata"]["name"], "-n", FLOWS, "--grace-period=30")
+    assert time.monotonic() - started < 10
+    kubectl("rollout", "status", OPERATOR, "-n", FLOWS, "--timeout=120s")

@@ -1,0 +1,253 @@
+"""Objects are brought to their end, whatever is cut off in between, on a cluster and a server of dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from flows.errors import ObjectError, PrefectApiError
+from flows.operator.kube import Reference
+from flows.operator.objects import controller
+from flows.operator.objects.controller import Controller
+from flows.operator.objects.kube import Held, Objects
+from flows.operator.objects.runs import FlowRuns
+from flows.operator.objects.schema import ExperimentSpecification, ParameterSweepSpecification, Specification
+from flows.operator.objects.status import Run, Status, Trouble
+from flows.outcome import Outcome
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Cluster:
+    """Objects by their uid, as the API server holds them."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Held] = {}
+        self.trouble: dict[str, Trouble] = {}
+        self.events: list[tuple[str, str, bool]] = []
+        self.writes = 0
+
+    def put(self, uid: str, spec: Specification) -> None:
+        reference = Reference("taxi.flows/v1alpha1", spec.kind, "ns", f"name-{uid}", uid)
+        self.held[uid] = Held(type(spec), reference, 1, CREATED, spec, "", Status())
+
+    def all(self) -> list[Held]:
+        return list(self.held.values())
+
+    def write_status(self, held: Held, status: Status) -> None:
+        self.writes += 1
+        self.held[held.reference.uid] = replace(self.held[held.reference.uid], status=status)
+
+    def delete(self, held: Held) -> None:
+        del self.held[held.reference.uid]
+
+    def troubles(self) -> Mapping[str, Trouble]:
+        return self.trouble
+
+    def status(self, uid: str) -> Status:
+        return self.held[uid].status
+
+
+class Server:
+    """Flow runs by the uid of their object: an idempotency key gives the run that is there."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.outcome: dict[str, Outcome] = {}
+        self.cancelled: list[str] = []
+        self.created = 0
+        self.fault: Exception | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[FlowRuns]:
+        if isinstance(self.fault, PrefectApiError):
+            raise self.fault
+        yield cast(FlowRuns, self)
+
+    def under_way(self) -> dict[str, Run]:
+        return {
+            uid: run for uid, run in self.runs.items() if run.state in {"scheduled", "pending", "running", "cancelling"}
+        }
+
+    def by_id(self, ids: Sequence[str]) -> dict[str, Run]:
+        return {run.id: run for run in self.runs.values() if run.id in ids}
+
+    def start(self, spec: Specification, name: str, uid: str) -> Run:
+        if self.fault is not None:
+            raise self.fault
+        if uid not in self.runs:
+            self.created += 1
+            self.runs[uid] = Run(f"run-{uid}", "scheduled", "Scheduled", "", None, None)
+        return self.runs[uid]
+
+    def cancel(self, run_id: str) -> None:
+        self.cancelled.append(run_id)
+
+    def outcomes(self, run_ids: Sequence[str]) -> dict[str, Outcome]:
+        return {run_id: found for run_id, found in self.outcome.items() if run_id in run_ids}
+
+    def set(self, uid: str, state: str) -> None:
+        ended = CREATED if state in {"completed", "failed", "crashed", "cancelled"} else None
+        self.runs[uid] = replace(self.runs[uid], state=state, name=state.title(), started_at=CREATED, ended_at=ended)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "WRITES_PER_SECOND", float("inf"))
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def operator(cluster: Cluster, server: Server) -> Controller:
+    return another(cluster, server)
+
+
+def another(cluster: Cluster, server: Server) -> Controller:
+    def post(about: Reference, reason: str, message: str, bad: bool) -> None:
+        cluster.events.append((about.uid, reason, bad))
+
+    return Controller(cast(Objects, cluster), server.open, post, lambda run_id: f"http://ui/{run_id}")
+
+
+EXPERIMENT = ExperimentSpecification(data_source="a.parquet")
+
+
+def test_an_experiment_runs_to_its_end(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    assert (cluster.status("1").phase, cluster.status("1").flow_run_url) == ("Pending", "http://ui/run-1")
+    server.set("1", "running")
+    operator.turn()
+    server.set("1", "completed")
+    server.outcome["run-1"] = Outcome(record_key="k", clusters=3, noise_ratio=0.2, score=0.9)
+    operator.turn()
+    status = cluster.status("1")
+    assert (status.phase, status.record_key, status.clusters, status.score) == ("Succeeded", "k", 3, 0.9)
+    assert cluster.events == [("1", "Scheduled", False), ("1", "Running", False), ("1", "Completed", False)]
+
+
+def test_a_turn_without_news_writes_nothing(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    writes = cluster.writes
+    operator.turn()
+    server.set("1", "completed")
+    operator.turn()
+    operator.turn()
+    assert cluster.writes == writes + 1
+
+
+def test_a_restart_or_a_second_operator_starts_nothing_twice(cluster: Cluster, server: Server) -> None:
+    cluster.put("1", EXPERIMENT)
+    another(cluster, server).turn()
+    cluster.held["1"] = replace(cluster.held["1"], status=Status())  # it died before it wrote the status
+    server.set("1", "completed")
+    another(cluster, server).turn()
+    assert server.created == 1
+    assert cluster.status("1").phase == "Succeeded"
+
+
+def test_a_sweep_shows_how_far_it_is_and_its_best_setting(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    cluster.put("1", ParameterSweepSpecification(data_source="a"))
+    operator.turn()
+    server.set("1", "running")
+    server.outcome["run-1"] = Outcome(
+        cells=12, cells_done=5, cells_failed=1, score=0.4, best_eps=0.3, best_min_samples=10, best_adapter="grid"
+    )
+    operator.turn()
+    cells, best = cluster.status("1").cells, cluster.status("1").best
+    assert cells is not None
+    assert best is not None
+    assert (cells.total, cells.done, cells.failed) == (12, 5, 1)
+    assert (best.eps, best.min_samples, best.score) == (0.3, 10, 0.4)
+
+
+def test_the_run_of_a_deleted_object_is_cancelled(cluster: Cluster, server: Server, operator: Controller) -> None:
+    for uid in "123":
+        cluster.put(uid, EXPERIMENT)
+    operator.turn()
+    server.set("2", "completed")
+    server.set("3", "cancelling")
+    cluster.held.clear()
+    operator.turn()
+    assert server.cancelled == ["run-1"], "one has ended, and one is told already"
+
+
+def test_an_object_goes_when_its_time_is_up(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT.model_copy(update={"ttl_seconds_after_finished": 0}))
+    cluster.put("2", EXPERIMENT)
+    operator.turn()
+    for uid in "12":
+        server.set(uid, "completed")
+    operator.turn()
+    operator.turn()
+    assert list(cluster.held) == ["2"]
+
+
+def test_while_prefect_is_away_the_objects_say_so_once(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    server.fault = PrefectApiError("no answer")
+    operator.turn()
+    operator.turn()
+    assert cluster.events == [("1", "PrefectUnavailable", True)]
+    assert cluster.status("1").phase == "Pending"
+    server.fault = None
+    operator.turn()
+    assert cluster.status("1").flow_run_id == "run-1"
+
+
+def test_a_missing_deployment_is_waited_for(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    server.fault = ObjectError("no deployment")
+    operator.turn()
+    assert (cluster.status("1").phase, cluster.events[-1][1]) == ("Pending", "NoDeployment")
+    server.fault = None
+    operator.turn()
+    assert server.created == 1
+
+
+def test_a_run_that_was_deleted_on_the_server_is_not_started_again(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.runs.clear()
+    operator.turn()
+    operator.turn()
+    assert (cluster.status("1").phase, cluster.status("1").conditions[2].reason) == ("Failed", "FlowRunGone")
+    assert server.created == 1
+
+
+def test_a_pod_out_of_memory_is_told(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.set("1", "crashed")
+    cluster.trouble["run-1"] = Trouble("OOMKilled", "past its limit")
+    operator.turn()
+    assert cluster.events[-1] == ("1", "OOMKilled", True)
+
+
+def test_objects_are_counted_by_kind_and_phase(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    cluster.put("2", ParameterSweepSpecification(data_source="a"))
+    operator.turn()
+    server.set("1", "running")
+    operator.turn()
+    operator.turn()
+    assert operator.count == {("Experiment", "Running"): 1, ("ParameterSweep", "Pending"): 1}

@@ -1,0 +1,102 @@
+"""Experiment and ParameterSweep take what their flows take, with the same defaults; the CRDs are as the models say."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from flows.evaluation_flows import evaluation_pipeline
+from flows.experiment_pipeline import experiment_pipeline
+from flows.grid import grid_spec
+from flows.operator.declare import load_declared
+from flows.operator.objects.schema import (
+    GROUP,
+    KINDS,
+    VERSION,
+    ExperimentSpecification,
+    ParameterSweepSpecification,
+    Resources,
+    Specification,
+)
+from flows.operator.state import DeploymentState
+from flows.parameter_sweep import parameter_sweep_flow
+from flows.parameters import experiment_spec
+from scripts.objects.crd import MUTABLE, files, specification
+from tests.readme_parts import REPOSITORY
+from tests.unit.declarations import values
+
+NOT_OF_OBJECTS = {"use_minio", "resume", "cells_per_chunk", "chunk_attempts"}
+"""A cluster has but one store, and an object is one new run."""
+
+
+@pytest.mark.parametrize(
+    ("spec", "flow"),
+    [
+        (ExperimentSpecification(data_source="x"), evaluation_pipeline.fn),
+        (ExperimentSpecification(data_source="x", evaluate=False), experiment_pipeline.fn),
+        (ParameterSweepSpecification(data_source="x"), parameter_sweep_flow.fn),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_defaults_are_those_of_the_flow(spec: Specification, flow: Callable[..., object]) -> None:
+    wanted = {name: one.default for name, one in inspect.signature(flow).parameters.items()}
+    assert set(spec.parameters) == set(wanted) - NOT_OF_OBJECTS
+    assert {name: spec.parameters[name] for name in spec.parameters if name != "data_source"} == {
+        name: wanted[name] for name in spec.parameters if name != "data_source"
+    }
+    assert spec.deployment.startswith(f"{flow.__name__}/")
+
+
+def test_each_deployment_exists() -> None:
+    declared = {one.name for one in load_declared(REPOSITORY, values()) if isinstance(one, DeploymentState)}
+    specs: list[Specification] = [ParameterSweepSpecification(data_source="x")]
+    for adapter in ("sklearn", "sklearn_parallel", "grid"):
+        specs += [
+            ExperimentSpecification(data_source="x", adapter=adapter, evaluate=judged) for judged in (True, False)
+        ]
+    assert {one.deployment for one in specs} <= declared
+    assert specs[3].deployment == "evaluation_pipeline/parallel"
+
+
+def test_parameters_pass_the_flows_own_checks() -> None:
+    experiment = ExperimentSpecification(data_source="x", eps=0.1, hours="22-4", weekdays="fri-mon", max_samples=7)
+    assert experiment_spec(**experiment.parameters).hours == "22-4"  # type: ignore[arg-type]
+    sweep = ParameterSweepSpecification(data_source="x").parameters
+    assert grid_spec("x", "grid", sweep["eps_values"], sweep["min_samples_values"], sweep["metric"])  # type: ignore[arg-type]
+
+
+def test_job_variables_are_those_of_the_templates() -> None:
+    assert Resources(cpu_request="500m", memory="2Gi").job_variables() == {"cpu_request": "500m", "memory": "2Gi"}
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(ValidationError, match="epsilon"):
+        ExperimentSpecification.model_validate({"dataSource": "x", "epsilon": 1})
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
+def test_the_crds_are_written_from_the_models(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == files()[path], "run `python -m scripts.objects`"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+def test_all_but_one_field_can_not_be_changed(kind: type[Specification]) -> None:
+    schema = specification(kind)
+    rule = schema["x-kubernetes-validations"][-1]["rule"]  # type: ignore[index,call-overload]
+    named = {name for name in schema["properties"] if f"self.{name} == oldSelf.{name}" in str(rule)}  # type: ignore[union-attr]
+    assert named == set(schema["properties"]) - {MUTABLE}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "file", sorted((REPOSITORY / "examples" / "kubernetes").glob("*.yaml")), ids=lambda file: file.name
+)
+def test_the_examples_are_objects_of_ours(file: Path) -> None:
+    example = yaml.safe_load(file.read_text(encoding="utf-8"))
+    (kind,) = (kind for kind in KINDS if kind.kind == example["kind"])
+    assert example["apiVersion"] == f"{GROUP}/{VERSION}"
+    assert kind.model_validate(example["spec"]).data_source

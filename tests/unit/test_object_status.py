@@ -1,0 +1,99 @@
+"""What an object's status says of its flow run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from flows.operator.objects.status import Best, Cells, Result, Run, Status, Trouble, of_run, unable
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+
+
+def run(state: str, name: str, message: str = "", ended: datetime | None = None) -> Run:
+    return Run("id", state, name, message, NOW if state != "pending" else None, ended)
+
+
+def status(
+    of: Run, before: Status | None = None, trouble: Trouble | None = None, result: Result | None = None
+) -> Status:
+    return of_run(before or Status(), 1, of, "http://ui/id", trouble, result or Result(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "phase", "true"),
+    [
+        ("scheduled", "Late", "Pending", []),
+        ("pending", "InfrastructurePending", "Pending", []),
+        ("running", "Running", "Running", ["Running"]),
+        ("cancelling", "Cancelling", "Running", ["Running"]),
+        ("completed", "Completed", "Succeeded", ["Succeeded"]),
+        ("failed", "Failed", "Failed", ["Failed"]),
+        ("crashed", "Crashed", "Failed", ["Failed"]),
+        ("cancelled", "Cancelled", "Cancelled", ["Failed"]),
+    ],
+)
+def test_phase_and_conditions_follow_the_state(state: str, name: str, phase: str, true: list[str]) -> None:
+    found = status(run(state, name, "why"))
+    assert found.phase == phase
+    assert [one.type for one in found.conditions if one.status == "True"] == true
+    assert {(one.reason, one.message) for one in found.conditions} == {(name, "why")}
+    assert [one.type for one in found.conditions] == ["Running", "Succeeded", "Failed"], "each is there from the start"
+
+
+def test_a_pod_that_can_not_run_gives_the_reason() -> None:
+    trouble = Trouble("ImagePullBackOff", "no such image")
+    found = status(run("pending", "InfrastructurePending"), trouble=trouble)
+    assert (found.conditions[0].reason, found.conditions[0].message) == ("ImagePullBackOff", "no such image")
+    assert status(run("running", "Running"), trouble=trouble).conditions[0].reason == "Running", "it runs by now"
+
+
+def test_an_end_out_of_memory_says_so_beside_what_prefect_says() -> None:
+    found = status(run("crashed", "Crashed", "no pod"), trouble=Trouble("OOMKilled", "past its limit"))
+    assert (found.conditions[2].reason, found.conditions[2].message) == ("OOMKilled", "past its limit; no pod")
+
+
+def test_a_condition_keeps_the_time_of_its_last_change() -> None:
+    pending = status(run("pending", "Pending"))
+    running = of_run(pending, 1, run("running", "Running"), "", None, Result(), LATER)
+    times = {one.type: one.last_transition_time for one in running.conditions}
+    assert times == {
+        "Running": "2026-01-02T03:05:05Z",
+        "Succeeded": "2026-01-02T03:04:05Z",
+        "Failed": times["Succeeded"],
+    }
+
+
+def test_results_stay_where_a_later_look_finds_none() -> None:
+    half = Result(cells=Cells(total=4, done=2), best=Best(eps=0.1, min_samples=5, score=0.7))
+    found = status(run("running", "Running"), result=half)
+    assert status(run("running", "Running"), before=found).cells == Cells(total=4, done=2)
+
+
+def test_an_end_has_its_time_and_is_final() -> None:
+    found = status(run("completed", "Completed", ended=LATER), result=Result("experiments/x.json", 3, 0.1, 0.8))
+    assert (found.started_at, found.finished_at) == ("2026-01-02T03:04:05Z", "2026-01-02T03:05:05Z")
+    assert (found.record_key, found.clusters, found.score) == ("experiments/x.json", 3, 0.8)
+    assert found.finished
+
+
+def test_without_prefect_the_phase_stays_and_the_reason_is_told() -> None:
+    found = unable(status(run("running", "Running")), 1, "PrefectUnavailable", "no answer", LATER, final=False)
+    assert (found.phase, found.conditions[0].status, found.conditions[0].reason) == (
+        "Running",
+        "True",
+        "PrefectUnavailable",
+    )
+    assert not found.finished
+
+
+def test_a_spec_that_can_not_be_read_is_the_end() -> None:
+    found = unable(Status(), 2, "InvalidSpec", "eps", NOW, final=True)
+    assert (found.phase, found.finished_at, found.observed_generation) == ("Failed", "2026-01-02T03:04:05Z", 2)
+
+
+def test_a_status_is_read_back_as_it_was_written() -> None:
+    found = status(run("completed", "Completed", ended=LATER), result=Result("k", 1, 0.5, None))
+    assert Status.model_validate(found.model_dump(mode="json", by_alias=True, exclude_none=True)) == found
