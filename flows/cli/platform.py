@@ -96,8 +96,6 @@ def operate(port: int, context: str | None, flows_namespace: str) -> None:
     """
     import logging
 
-    from prometheus_client import disable_created_metrics
-
     from flows.operator.platform import Platform
     from flows.operator.service import serve
     from flows.settings import load_settings
@@ -105,7 +103,6 @@ def operate(port: int, context: str | None, flows_namespace: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("httpx", "kopf"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     serve(Platform(Path(), load_settings(), context, flows_namespace), port)
 
 
