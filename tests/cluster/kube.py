@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -72,9 +74,40 @@ def wait_until(
 
 @contextmanager
 def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
-    """127.0.0.1:PORT, which leads to a Service while the block lasts."""
-    with Kubectl(None, namespace).forwarded(service, port) as address:
-        yield address
+    """127.0.0.1:PORT, which leads to a Service while the block lasts, also once its pod is another one.
+
+    A forwarded port ends with the pod it leads to, and now and then by itself: it is opened again.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        local = free.getsockname()[1]
+    ended = threading.Event()
+    arguments = ("port-forward", f"service/{service}", f"{local}:{port}")
+    command = Kubectl(None, namespace).command(arguments)
+
+    def keep_open() -> None:
+        while not ended.is_set():
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                while process.poll() is None and not ended.wait(0.2):
+                    pass
+                process.terminate()
+            ended.wait(0.5)
+
+    keeper = threading.Thread(target=keep_open, daemon=True)
+    keeper.start()
+    try:
+        wait_until(lambda: _accepts(local) or None, f"the forwarded port of {service}", 60, 0.2)
+        yield f"127.0.0.1:{local}"
+    finally:
+        ended.set()
+        keeper.join(10)
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 RESTRICTED = {

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
@@ -41,7 +42,10 @@ class Cluster:
         """Wait for the final state of a flow run."""
 
         def final() -> FlowRun | None:
-            found = self.prefect.read_flow_run(run_id)
+            try:
+                found = self.prefect.read_flow_run(run_id)
+            except httpx.TransportError:  # the forwarded port is opened anew
+                return None
             return found if found.state is not None and found.state.is_final() else None
 
         return wait_until(final, f"the end of flow run {run_id}", timeout_seconds)
