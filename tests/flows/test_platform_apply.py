@@ -59,7 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def applied(client: SyncPrefectClient, folder: Path) -> Path:
     """The folder, after its first apply on an empty server."""
     empty(client)
-    assert counts(run(folder)) == {"create": COUNT, "update": 0, "delete": 0, "unchanged": 0}
+    assert counts(run(folder)) == {"create": COUNT, "update": 0, "delete": 0, "unchanged": 0, "frozen": 0}
     return folder
 
 
@@ -95,7 +95,7 @@ def is_there(read: Callable[[str], object], name: str) -> bool:
 
 def test_the_second_time_nothing_changes(client: SyncPrefectClient, applied: Path) -> None:
     before = client.read_deployment_by_name(DAILY)
-    assert counts(run(applied)) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT}
+    assert counts(run(applied)) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT, "frozen": 0}
     after = client.read_deployment_by_name(DAILY)
     assert [one.id for one in after.schedules] == [one.id for one in before.schedules]
     assert after.updated == before.updated
@@ -133,13 +133,13 @@ def test_deploy_by_hand_gives_the_same(client: SyncPrefectClient, applied: Path,
     by_apply = everything(client)
     over_it = deploy(tmp_path, "--all", **IMAGES)
     assert over_it.returncode == 0, over_it.stderr
-    assert counts(run(applied, "--dry-run")) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT}
+    assert counts(run(applied, "--dry-run")) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT, "frozen": 0}
     for deployment in client.read_deployments():
         client.delete_deployment(deployment.id)
     anew = deploy(tmp_path, "--all", **IMAGES)
     assert anew.returncode == 0, anew.stderr
     assert everything(client) == by_apply
-    assert counts(run(applied)) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT}
+    assert counts(run(applied)) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT, "frozen": 0}
 
 
 def test_deploy_by_hand_without_an_image_changes_nothing(
@@ -192,7 +192,7 @@ def test_drift_is_healed(client: SyncPrefectClient, applied: Path) -> None:
     output = run(applied)
     assert changed(output) == set(acts)
     assert "variables.properties.cpu_limit.default: '64' -> '2'" in output
-    assert counts(run(applied)) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT}
+    assert counts(run(applied)) == {"create": 0, "update": 0, "delete": 0, "unchanged": COUNT, "frozen": 0}
     assert [one.active for one in client.read_deployment_by_name(DAILY).schedules] == [True]
     assert client.read_deployment_by_name("evaluation_pipeline/parallel").schedules == []
 

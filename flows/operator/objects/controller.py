@@ -151,11 +151,17 @@ def _result(spec: Specification, outcome: Outcome | None) -> Result:
         return Result()
     best = None
     if outcome.best_eps is not None and outcome.best_min_samples is not None:
-        best = Best(eps=outcome.best_eps, min_samples=outcome.best_min_samples, score=outcome.score)
+        best = Best(eps=outcome.best_eps, min_samples=outcome.best_min_samples, score=_short(outcome.score))
     cells = None
     if outcome.cells is not None:
         cells = Cells(total=outcome.cells, done=outcome.cells_done or 0, failed=outcome.cells_failed or 0)
-    return Result(outcome.record_key, outcome.clusters, outcome.noise_ratio, outcome.score, cells, best)
+    noise_ratio, score = _short(outcome.noise_ratio), _short(outcome.score)
+    return Result(outcome.record_key, outcome.clusters, noise_ratio, score, cells, best)
+
+
+def _short(value: float | None) -> float | None:
+    """As `kubectl get` shows it; the record has all digits."""
+    return None if value is None else round(value, 4)
 
 
 def _is_bad(status: Status) -> bool:
