@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -34,13 +35,15 @@ def pause(cluster: Cluster, name: str) -> None:
 
 def edit_pool(cluster: Cluster) -> None:
     pool = cluster.prefect.read_work_pool("sequential")
-    template = {**pool.base_job_template, "variables": {"type": "object", "properties": {}}}
+    template = deepcopy(pool.base_job_template)
+    template["variables"]["properties"]["memory"]["default"] = "1Mi"
     cluster.prefect.update_work_pool("sequential", WorkPoolUpdate(base_job_template=template, concurrency_limit=99))
 
 
 def pool_is_declared(cluster: Cluster) -> bool:
     pool = cluster.prefect.read_work_pool("sequential")
-    return pool.concurrency_limit != 99 and bool(pool.base_job_template["variables"]["properties"])
+    memory = pool.base_job_template["variables"]["properties"]["memory"]["default"]
+    return pool.concurrency_limit != 99 and memory != "1Mi"
 
 
 def delete(cluster: Cluster, name: str) -> None:

@@ -140,6 +140,14 @@ def test_an_experiment_runs_to_its_end(cluster: Cluster, server: Server, operato
     assert cluster.events == [("1", "Scheduled", False), ("1", "Running", False), ("1", "Completed", False)]
 
 
+def test_a_quick_run_has_begun_too(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.set("1", "completed")
+    operator.turn()
+    assert [reason for _, reason, _ in cluster.events] == ["Scheduled", "Running", "Completed"]
+
+
 def test_a_turn_without_news_writes_nothing(cluster: Cluster, server: Server, operator: Controller) -> None:
     cluster.put("1", EXPERIMENT)
     operator.turn()

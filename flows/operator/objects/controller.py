@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
@@ -124,11 +124,8 @@ class Controller:
         if status == one.status:
             return
         self._paced(lambda: self._objects.write_status(one, status))
-        before, after = (next(iter(each.conditions), None) for each in (one.status, status))
-        if after is not None and (before is None or before.reason != after.reason):
-            self._paced(
-                lambda: self._post_event(one.reference, after.reason, after.message or after.reason, _is_bad(status))
-            )
+        for reason, message in _news(one.status, status):
+            self._paced(lambda r=reason, m=message: self._post_event(one.reference, r, m or r, _is_bad(status)))  # type: ignore[misc]
 
     def _say_of_all(self, reason: str, message: str) -> None:
         """The server is away: say so where something is waited for."""
@@ -162,6 +159,15 @@ def _result(spec: Specification, outcome: Outcome | None) -> Result:
 def _short(value: float | None) -> float | None:
     """As `kubectl get` shows it; the record has all digits."""
     return None if value is None else round(value, 4)
+
+
+def _news(before: Status, after: Status) -> Iterator[tuple[str, str]]:
+    """Reason and message of what changed. A quick run has begun and ended between two looks."""
+    old, new = (next(iter(each.conditions), None) for each in (before, after))
+    if before.started_at is None and after.started_at is not None and after.finished:
+        yield "Running", ""
+    if new is not None and (old is None or old.reason != new.reason):
+        yield new.reason, new.message
 
 
 def _is_bad(status: Status) -> bool:
