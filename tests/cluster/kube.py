@@ -58,6 +58,28 @@ def apply(*wanted: dict[str, Any]) -> None:
     kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(wanted)}))
 
 
+RELEASE = "taxi-flows-platform"
+"""The ConfigMap of what the release decides."""
+
+
+def release() -> str:
+    """What the release decides, as YAML."""
+    return str(get(FLOWS, "configmap", RELEASE)["data"]["platform.yaml"])
+
+
+def write_release(text: str) -> None:
+    """Replace it in Helm's name: what a stranger changed would be a conflict at the next upgrade."""
+    held = get(FLOWS, "configmap", RELEASE)
+    metadata = {key: held["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    wanted = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {**held["data"], "platform.yaml": text},
+    }
+    kubectl("apply", "--server-side", "--field-manager=helm", "-f", "-", stdin=json.dumps(wanted))
+
+
 def wait_until(
     look: Callable[[], Found | None], description: str, timeout_seconds: float, every_seconds: float = 1.0
 ) -> Found:

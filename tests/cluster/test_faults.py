@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,7 +29,7 @@ from tests.cluster.faults import (
     until_running,
     workers_away,
 )
-from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, wait_until
+from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, release, wait_until, write_release
 from tests.cluster.prometheus import alerts, total
 from tests.cluster.runs import Cluster
 
@@ -148,12 +147,11 @@ def test_cancelling_a_sweep_cancels_its_children(cluster: Cluster, months: tuple
 @pytest.fixture
 def _pending_limit(cluster: Cluster) -> Iterator[None]:
     """The values of the release but for a short limit, which the operator takes over; then put back."""
-    held = get(FLOWS, "configmap", RELEASE)["data"]["platform.yaml"]
+    held = release()
     before = yaml.safe_load(held)["pendingLimitSeconds"]
 
     def write(text: str, limit_seconds: int) -> None:
-        patch = json.dumps({"data": {"platform.yaml": text}})
-        kubectl("patch", "configmap", RELEASE, "-n", FLOWS, "--type=merge", "-p", patch)
+        write_release(text)
         wait_until(lambda: within_seconds(cluster) == limit_seconds or None, "the limit in Prefect", 90)
 
     write(held.replace(f"pendingLimitSeconds: {before}", f"pendingLimitSeconds: {PENDING_LIMIT_SECONDS}"), 120)
@@ -168,7 +166,6 @@ def within_seconds(cluster: Cluster) -> float:
     return automation.trigger.within.total_seconds()
 
 
-RELEASE = "taxi-flows-platform"
 CANNOT_START = ("Cancelled, its Job deleted; FlowCannotStart fires", "`pendingLimitSeconds`, 600 (here 120)")
 
 

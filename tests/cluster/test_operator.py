@@ -12,7 +12,7 @@ from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 
 from tests.cluster.faults import away
-from tests.cluster.kube import FLOWS, as_person, get, kubectl, wait_until
+from tests.cluster.kube import FLOWS, RELEASE, as_person, get, kubectl, release, wait_until, write_release
 from tests.cluster.objects import OPERATOR, events_of
 from tests.cluster.prometheus import total
 from tests.cluster.runs import Cluster
@@ -79,7 +79,7 @@ DRIFTS: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], object]
 
 @pytest.mark.smoke
 def test_each_drift_is_healed_and_told(cluster: Cluster) -> None:
-    uid = get(FLOWS, "configmap", "taxi-flows-platform")["metadata"]["uid"]
+    uid = get(FLOWS, "configmap", RELEASE)["metadata"]["uid"]
     before = total("sum(taxi_operator_drift_healed_total)")
     for drift, _ in DRIFTS.values():
         drift(cluster)
@@ -124,24 +124,18 @@ def test_what_is_not_ours_is_left_alone(cluster: Cluster) -> None:
 
 def test_a_changed_release_is_taken_at_once(cluster: Cluster) -> None:
     """Within seconds, where the next pass would come a minute later."""
-    held = get(FLOWS, "configmap", "taxi-flows-platform")["data"]["platform.yaml"]
+    held = release()
 
     def within() -> float:
         (automation,) = cluster.prefect.read_automations_by_name("pending-flow-runs")
         return float(automation.trigger.within.total_seconds())  # type: ignore[union-attr]
 
-    def write(text: str) -> None:
-        import json
-
-        patch = json.dumps({"data": {"platform.yaml": text}})
-        kubectl("patch", "configmap", "taxi-flows-platform", "-n", FLOWS, "--type=merge", "-p", patch)
-
     before = within()
     try:
-        write(held.replace(f"pendingLimitSeconds: {before:.0f}", "pendingLimitSeconds: 321"))
+        write_release(held.replace(f"pendingLimitSeconds: {before:.0f}", "pendingLimitSeconds: 321"))
         wait_until(lambda: within() == 321 or None, "the new limit", 30)
     finally:
-        write(held)
+        write_release(held)
     wait_until(lambda: within() == before or None, "the limit as it was", 30)
 
 
