@@ -62,6 +62,11 @@ def benchmark_tables() -> str:
     return "\n\n".join("\n".join(table) for table in tables)
 
 
+def faults_table() -> str:
+    """What `make soak` observed of each fault."""
+    return (REPOSITORY / "tests" / "cluster" / "faults.md").read_text(encoding="utf-8").strip()
+
+
 def runbooks() -> str:
     """What to do about each alert, under a heading of its name."""
     alerts = [alert for group in ALERTS.values() for alert in group]
@@ -78,6 +83,7 @@ PARTS = {
     "settings": settings_table,
     "metrics": metrics_table,
     "runbooks": runbooks,
+    "faults": faults_table,
     "benchmarks": benchmark_tables,
     "objects": reference,
 }
