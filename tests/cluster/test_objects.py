@@ -52,7 +52,8 @@ def test_ten_objects_run_once_each_and_tell_what_came_out(cluster: Cluster, mont
         (record,) = cluster.records("experiments", run_id_of(judged))
         assert judged["recordKey"] == record["key"]
         assert judged["clusters"] == record["clustering"]["n_clusters"]
-        assert judged["score"] == round(record["overall_score"]["value"], 4)
+        score = record["overall_score"]["value"]
+        assert judged.get("score") == (None if score is None else round(score, 4))
         assert swept["cells"] == {"total": 4, "done": 4, "failed": 0}
         assert swept["best"]["eps"] in sweep["epsValues"]
         shown = kubectl("get", "-n", FLOWS, "experiments", f"{prefix}-judged").splitlines()
