@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,17 @@ def as_person(environment: dict[str, str], *command: str, check: bool = True) ->
     """Stdout of a command with that environment and no other."""
     settings = [f"{name}={value}" for name, value in environment.items()]
     return run("env", "-i", *settings, *command, check=check, timeout_seconds=300)
+
+
+@contextmanager
+def frozen(environment: dict[str, str], entry: str) -> Iterator[None]:
+    """While it lasts the operator leaves an entry, as `deployment/NAME`, as a test makes it."""
+    command = (sys.executable, "-m", "flows", "platform")
+    as_person(environment, *command, "freeze", entry)
+    try:
+        yield
+    finally:
+        as_person(environment, *command, "unfreeze", entry)
 
 
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True, timeout_seconds: float = 300) -> str:

@@ -34,7 +34,7 @@ from tests.cluster.faults import (
     outage,
     until_a_child_runs,
 )
-from tests.cluster.kube import PLATFORM, apply, get, kubectl, wait_until
+from tests.cluster.kube import PLATFORM, apply, frozen, get, kubectl, wait_until
 from tests.cluster.runs import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("repetition")]
@@ -81,12 +81,21 @@ def ended(run_id: UUID) -> str:
     "Prefect away over a schedule's time", "the run starts once Prefect is back, once", "runs are made ahead"
 )
 def test_a_schedule_is_caught_up_once(
-    cluster: Cluster, months: tuple[str, ...], environment: Mapping[str, str], outcome: Outcome
+    cluster: Cluster,
+    months: tuple[str, ...],
+    environment: Mapping[str, str],
+    by_hand: dict[str, str],
+    outcome: Outcome,
 ) -> None:
+    with frozen(by_hand, f"deployment/{EXPERIMENT}"):
+        is_caught_up_once(cluster, months[0], environment, outcome)
+
+
+def is_caught_up_once(cluster: Cluster, month: str, environment: Mapping[str, str], outcome: Outcome) -> None:
     deployment = cluster.prefect.read_deployment_by_name(EXPERIMENT)
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=100)
     daily = IntervalSchedule(interval=timedelta(days=1), anchor_date=at)
-    schedule = DeploymentScheduleCreate(schedule=daily, active=True, parameters={"data_source": months[0], **SETTING})
+    schedule = DeploymentScheduleCreate(schedule=daily, active=True, parameters={"data_source": month, **SETTING})
     (added,) = cluster.prefect.create_deployment_schedules(deployment.id, [schedule])
     due = wait_until(lambda: runs_at(cluster, deployment.id, at) or None, "the scheduled run", 90)
     assert len(due) == 1

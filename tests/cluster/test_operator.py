@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 
@@ -12,7 +11,7 @@ from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 
 from tests.cluster.faults import away
-from tests.cluster.kube import FLOWS, RELEASE, as_person, get, kubectl, release, wait_until, write_release
+from tests.cluster.kube import FLOWS, RELEASE, frozen, get, kubectl, release, wait_until, write_release
 from tests.cluster.objects import OPERATOR, events_of
 from tests.cluster.prometheus import total
 from tests.cluster.runs import Cluster
@@ -90,23 +89,14 @@ def test_each_drift_is_healed_and_told(cluster: Cluster) -> None:
     wait_until(lambda: total(healed) or None, "the healed drifts in Prometheus", 90, 5)
 
 
-@pytest.fixture
-def frozen(by_hand: dict[str, str]) -> Iterator[str]:
-    """The weekly sweep, which the operator leaves as it is."""
-    command = (sys.executable, "-m", "flows", "platform")
-    as_person(by_hand, *command, "freeze", f"deployment/{WEEKLY}")
-    yield WEEKLY
-    as_person(by_hand, *command, "unfreeze", f"deployment/{WEEKLY}")
-
-
 @pytest.mark.smoke
-def test_what_is_frozen_stays_until_it_is_not(cluster: Cluster, frozen: str, by_hand: dict[str, str]) -> None:
-    pause(cluster, frozen)
-    pause(cluster, DAILY)
-    wait_until(lambda: is_active(cluster, DAILY) or None, "the pass that heals the other", HEALED_SECONDS, 2)
-    assert not is_active(cluster, frozen)
-    as_person(by_hand, sys.executable, "-m", "flows", "platform", "unfreeze", f"deployment/{frozen}")
-    wait_until(lambda: is_active(cluster, frozen) or None, "it is declared again", HEALED_SECONDS, 2)
+def test_what_is_frozen_stays_until_it_is_not(cluster: Cluster, by_hand: dict[str, str]) -> None:
+    with frozen(by_hand, f"deployment/{WEEKLY}"):
+        pause(cluster, WEEKLY)
+        pause(cluster, DAILY)
+        wait_until(lambda: is_active(cluster, DAILY) or None, "the pass that heals the other", HEALED_SECONDS, 2)
+        assert not is_active(cluster, WEEKLY)
+    wait_until(lambda: is_active(cluster, WEEKLY) or None, "it is declared again", HEALED_SECONDS, 2)
 
 
 def test_what_is_not_ours_is_left_alone(cluster: Cluster) -> None:

@@ -19,11 +19,12 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 
-from tests.cluster.kube import FLOWS, as_person, get, kubectl, wait_until
+from tests.cluster.kube import FLOWS, as_person, frozen, get, kubectl, wait_until
 from tests.cluster.runs import Cluster
 
 pytestmark = pytest.mark.cluster
 
+DAILY = "daily_adapter_comparison_flow/default"
 NOTHING = "create: 0, update: 0, delete: 0, unchanged: 17, frozen: 0"
 UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
 
@@ -66,14 +67,20 @@ def test_an_unset_image_ends_a_deploy_before_any_change(cluster: Cluster, by_han
 @pytest.mark.smoke
 def test_the_inventory_lists_what_apply_owns(cluster: Cluster) -> None:
     inventory = "\n".join(get(FLOWS, "configmap", "taxi-flows-inventory")["data"].values())
-    for name in ("sequential", "parallel", "coordinator", "daily_adapter_comparison_flow/default"):
+    for name in ("sequential", "parallel", "coordinator", DAILY):
         assert name in inventory
 
 
 @pytest.fixture
-def soon(cluster: Cluster) -> Iterator[FlowRun]:
-    """A run that the schedule of the daily comparison starts within a minute or two."""
-    deployment = cluster.prefect.read_deployment_by_name("daily_adapter_comparison_flow/default")
+def soon(cluster: Cluster, by_hand: dict[str, str]) -> Iterator[FlowRun]:
+    """A run that a schedule of the daily comparison starts within a minute or two."""
+    with frozen(by_hand, f"deployment/{DAILY}"):
+        yield from scheduled(cluster)
+
+
+def scheduled(cluster: Cluster) -> Iterator[FlowRun]:
+    """A run of a schedule of a person's own, which the operator would take away."""
+    deployment = cluster.prefect.read_deployment_by_name(DAILY)
     at = datetime.now(UTC) + timedelta(minutes=2)
     cron = CronSchedule(cron=f"{at.minute} {at.hour} * * *", timezone="UTC")
     schedule = DeploymentScheduleCreate(schedule=cron, active=True)
