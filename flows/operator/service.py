@@ -77,7 +77,9 @@ def serve(platform: Platform, port: int) -> None:
     """
     cluster, telemetry = platform.cluster, Telemetry()
     healing = Healing(platform, telemetry)
-    controller = Controller(objects_of(cluster, platform.namespace), flow_runs, cluster.post_event, _run_url)
+    controller = Controller(
+        objects_of(cluster, platform.namespace), lambda: flow_runs(platform.namespace), cluster.post_event, _run_url
+    )
     telemetry.counts_objects(lambda: controller.count)
     loops = Loop("healing", healing.turn, HEALING_SECONDS), Loop("objects", controller.turn, OBJECTS_SECONDS)
     with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), healing.ready):

@@ -1,4 +1,4 @@
-"""The flow runs of objects: each carries the uid of its object, as its idempotency key and as a tag."""
+"""The flow runs of objects: each carries the uid of its object, as idempotency key and as a tag, and its namespace."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from flows.operator.objects.status import Run
 from flows.operator.prefect_api import prefect_client
 from flows.outcome import KEY, Outcome
 
-TAG = "kubernetes-object"
+_NAMESPACE = "kubernetes-object:"
 _UID = "uid:"
 _PAGE = 200
 _BATCH = 50
@@ -43,23 +43,32 @@ _UNDER_WAY = [
 
 
 @contextmanager
-def flow_runs() -> Iterator[FlowRuns]:
-    """Those on the server that PREFECT_API_URL names; raises PrefectApiError where it refuses or goes away."""
+def flow_runs(namespace: str) -> Iterator[FlowRuns]:
+    """Those of objects of a namespace, on the server that PREFECT_API_URL names.
+
+    Raises:
+        PrefectApiError: the server refuses or goes away.
+    """
     with prefect_client() as client:
-        yield FlowRuns(client)
+        yield FlowRuns(client, namespace)
 
 
 class FlowRuns:
-    """What the controller asks of Prefect. Every call raises what Prefect's client does where the server is away."""
+    """What the controller asks of Prefect. Every call raises what Prefect's client does where the server is away.
 
-    def __init__(self, client: SyncPrefectClient) -> None:
-        self._client = client
+    Args:
+        client: of the server, which other namespaces may use as well.
+        namespace: of the objects; a tag of their runs tells them from those of others.
+    """
+
+    def __init__(self, client: SyncPrefectClient, namespace: str) -> None:
+        self._client, self._tag = client, f"{_NAMESPACE}{namespace}"
         self._deployments: dict[str, UUID] = {}
 
     def under_way(self) -> dict[str, Run]:
         """All that have not ended, by the uid of their object."""
         by_state = FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNDER_WAY))
-        of_objects = FlowRunFilter(tags=FlowRunFilterTags(all_=[TAG]), state=by_state)
+        of_objects = FlowRunFilter(tags=FlowRunFilterTags(all_=[self._tag]), state=by_state)
         found: list[FlowRun] = []
         while True:
             page = self._client.read_flow_runs(flow_run_filter=of_objects, limit=_PAGE, offset=len(found))
@@ -89,7 +98,7 @@ class FlowRuns:
                 self._deployment(spec.deployment),
                 parameters=spec.parameters,
                 name=name,
-                tags=[TAG, f"{_UID}{uid}"],
+                tags=[self._tag, f"{_UID}{uid}"],
                 idempotency_key=uid,
                 job_variables=None if resources is None else resources.job_variables(),
             )

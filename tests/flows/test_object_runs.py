@@ -1,0 +1,56 @@
+"""Flow runs of objects on a Prefect server: one for each object, and none of another namespace's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+
+from flows.errors import ObjectError
+from flows.experiment_pipeline import experiment_pipeline
+from flows.operator.objects.runs import FlowRuns
+from flows.operator.objects.schema import ExperimentSpecification
+from tests.flows.deploying import empty
+
+EXPERIMENT = ExperimentSpecification(data_source="a.parquet", evaluate=False)
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        empty(client)
+        flow_id = client.create_flow(experiment_pipeline)
+        client.create_deployment(flow_id=flow_id, name="default", entrypoint="flows:experiment_pipeline")
+        yield client
+        empty(client)
+
+
+def test_an_object_has_one_run_however_often_it_is_started(client: SyncPrefectClient) -> None:
+    uid = str(uuid4())
+    first = FlowRuns(client, "taxi-flows").start(EXPERIMENT, "one", uid)
+    assert FlowRuns(client, "taxi-flows").start(EXPERIMENT, "one", uid).id == first.id
+    assert FlowRuns(client, "taxi-flows").under_way()[uid].id == first.id
+
+
+def test_runs_of_another_namespace_are_not_seen_and_so_never_cancelled(client: SyncPrefectClient) -> None:
+    ours, theirs = FlowRuns(client, "taxi-flows"), FlowRuns(client, "other")
+    ours_uid, theirs_uid = str(uuid4()), str(uuid4())
+    ours.start(EXPERIMENT, "same", ours_uid)
+    theirs.start(EXPERIMENT, "same", theirs_uid)
+    assert ours_uid in ours.under_way()
+    assert theirs_uid not in ours.under_way()
+    assert list(theirs.under_way()) == [theirs_uid]
+
+
+def test_a_cancelled_run_is_told_as_it_is(client: SyncPrefectClient) -> None:
+    flow_runs, uid = FlowRuns(client, "taxi-flows"), str(uuid4())
+    run = flow_runs.start(EXPERIMENT, "gone", uid)
+    flow_runs.cancel(run.id)
+    assert flow_runs.by_id([run.id])[run.id].state in {"cancelling", "cancelled"}
+
+
+def test_without_a_deployment_there_is_no_run(client: SyncPrefectClient) -> None:
+    with pytest.raises(ObjectError, match="evaluation_pipeline/default"):
+        FlowRuns(client, "taxi-flows").start(ExperimentSpecification(data_source="a"), "none", str(uuid4()))
