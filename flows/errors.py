@@ -110,7 +110,7 @@ class ServingError(TaxiFlowsError):
 
 
 class ExporterError(TaxiFlowsError):
-    """The exporter can't start: its port is taken, or its folder of counts can't be used."""
+    """The exporter can't start: its folder of counts can't be used."""
 
 
 class DeclarationError(TaxiFlowsError, ValueError):

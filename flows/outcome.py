@@ -23,7 +23,6 @@ class Outcome(Frozen):
     cells_failed: int | None = None
     best_eps: float | None = None
     best_min_samples: int | None = None
-    best_adapter: str | None = None
 
     @classmethod
     def of_experiment(cls, record: ExperimentRecord) -> Self:
@@ -50,6 +49,5 @@ class Outcome(Frozen):
                 "score": best.overall_score.value,
                 "best_eps": best.eps,
                 "best_min_samples": best.min_samples,
-                "best_adapter": best.adapter,
             }
         )

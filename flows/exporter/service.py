@@ -48,7 +48,8 @@ def serve(port: int, folder: Path, interval_seconds: float) -> None:
     """Export until SIGTERM or Ctrl-C.
 
     Raises:
-        ExporterError: the port is taken, or the folder of counts can't be used.
+        ServingError: the port is taken.
+        ExporterError: the folder of counts can't be used.
     """
     asyncio.run(_serve(port, folder, interval_seconds))
 

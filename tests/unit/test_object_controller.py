@@ -34,7 +34,7 @@ class Cluster:
 
     def put(self, uid: str, spec: Specification) -> None:
         reference = Reference("taxi.flows/v1alpha1", spec.kind, "ns", f"name-{uid}", uid)
-        self.held[uid] = Held(type(spec), reference, 1, CREATED, spec, "", Status())
+        self.held[uid] = Held(type(spec), reference, 1, spec, "", Status())
 
     def all(self) -> list[Held]:
         return list(self.held.values())
@@ -176,7 +176,7 @@ def test_a_sweep_shows_how_far_it_is_and_its_best_setting(
     operator.turn()
     server.set("1", "running")
     server.outcome["run-1"] = Outcome(
-        cells=12, cells_done=5, cells_failed=1, score=0.4, best_eps=0.3, best_min_samples=10, best_adapter="grid"
+        cells=12, cells_done=5, cells_failed=1, score=0.4, best_eps=0.3, best_min_samples=10
     )
     operator.turn()
     cells, best = cluster.status("1").cells, cluster.status("1").best

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flows.operator.objects.status import Best, Cells, Result, Run, Status, Trouble, of_run, unable
+from flows.operator.objects.status import Best, Cells, Run, Status, Trouble, of_run, unable
+from flows.outcome import Outcome
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DONE = Outcome(record_key="experiments/x.json", clusters=3, noise_ratio=0.1, score=0.8)
 LATER = NOW + timedelta(minutes=1)
 
 
@@ -17,9 +19,9 @@ def run(state: str, name: str, message: str = "", ended: datetime | None = None)
 
 
 def status(
-    of: Run, before: Status | None = None, trouble: Trouble | None = None, result: Result | None = None
+    of: Run, before: Status | None = None, trouble: Trouble | None = None, outcome: Outcome | None = None
 ) -> Status:
-    return of_run(before or Status(), 1, of, "http://ui/id", trouble, result or Result(), NOW)
+    return of_run(before or Status(), 1, of, "http://ui/id", trouble, outcome, NOW)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_an_end_out_of_memory_says_so_beside_what_prefect_says() -> None:
 
 def test_a_condition_keeps_the_time_of_its_last_change() -> None:
     pending = status(run("pending", "Pending"))
-    running = of_run(pending, 1, run("running", "Running"), "", None, Result(), LATER)
+    running = of_run(pending, 1, run("running", "Running"), "", None, None, LATER)
     times = {one.type: one.last_transition_time for one in running.conditions}
     assert times == {
         "Running": "2026-01-02T03:05:05Z",
@@ -67,13 +69,16 @@ def test_a_condition_keeps_the_time_of_its_last_change() -> None:
 
 
 def test_results_stay_where_a_later_look_finds_none() -> None:
-    half = Result(cells=Cells(total=4, done=2), best=Best(eps=0.1, min_samples=5, score=0.7))
-    found = status(run("running", "Running"), result=half)
-    assert status(run("running", "Running"), before=found).cells == Cells(total=4, done=2)
+    half = Outcome(cells=4, cells_done=2, score=0.71234, best_eps=0.1, best_min_samples=5)
+    found = status(run("running", "Running"), outcome=half)
+    for later in (None, Outcome()):
+        again = status(run("running", "Running"), before=found, outcome=later)
+        assert again.cells == Cells(total=4, done=2)
+        assert again.best == Best(eps=0.1, min_samples=5, score=0.7123)
 
 
 def test_an_end_has_its_time_and_is_final() -> None:
-    found = status(run("completed", "Completed", ended=LATER), result=Result("experiments/x.json", 3, 0.1, 0.8))
+    found = status(run("completed", "Completed", ended=LATER), outcome=DONE)
     assert (found.started_at, found.finished_at) == ("2026-01-02T03:04:05Z", "2026-01-02T03:05:05Z")
     assert (found.record_key, found.clusters, found.score) == ("experiments/x.json", 3, 0.8)
     assert found.finished
@@ -95,5 +100,5 @@ def test_a_spec_that_can_not_be_read_is_the_end() -> None:
 
 
 def test_a_status_is_read_back_as_it_was_written() -> None:
-    found = status(run("completed", "Completed", ended=LATER), result=Result("k", 1, 0.5, None))
+    found = status(run("completed", "Completed", ended=LATER), outcome=DONE.model_copy(update={"score": None}))
     assert Status.model_validate(found.model_dump(mode="json", by_alias=True, exclude_none=True)) == found

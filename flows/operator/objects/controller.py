@@ -16,8 +16,7 @@ from flows.errors import ClusterError, ObjectError, PrefectApiError
 from flows.operator.kube import Reference
 from flows.operator.objects.kube import Held, Objects
 from flows.operator.objects.runs import FlowRuns
-from flows.operator.objects.schema import Specification
-from flows.operator.objects.status import Best, Cells, Result, Run, Status, Trouble, of_run, unable
+from flows.operator.objects.status import Run, Status, Trouble, of_run, unable
 from flows.outcome import Outcome
 
 EVERY_SECONDS = 5.0
@@ -117,8 +116,8 @@ class Controller:
                 run = flow_runs.start(one.spec, one.reference.name, one.reference.uid)
             except ObjectError as error:
                 return unable(one.status, one.generation, "NoDeployment", str(error), now, final=False)
-        result = _result(one.spec, outcomes.get(run.id))
-        return of_run(one.status, one.generation, run, self._run_url(run.id), troubles.get(run.id), result, now)
+        outcome = outcomes.get(run.id)
+        return of_run(one.status, one.generation, run, self._run_url(run.id), troubles.get(run.id), outcome, now)
 
     def _update(self, one: Held, status: Status) -> None:
         if status == one.status:
@@ -141,24 +140,6 @@ class Controller:
     def _paced(self, write: Callable[[], None]) -> None:
         write()
         time.sleep(1 / WRITES_PER_SECOND)
-
-
-def _result(spec: Specification, outcome: Outcome | None) -> Result:
-    if outcome is None:
-        return Result()
-    best = None
-    if outcome.best_eps is not None and outcome.best_min_samples is not None:
-        best = Best(eps=outcome.best_eps, min_samples=outcome.best_min_samples, score=_short(outcome.score))
-    cells = None
-    if outcome.cells is not None:
-        cells = Cells(total=outcome.cells, done=outcome.cells_done or 0, failed=outcome.cells_failed or 0)
-    noise_ratio, score = _short(outcome.noise_ratio), _short(outcome.score)
-    return Result(outcome.record_key, outcome.clusters, noise_ratio, score, cells, best)
-
-
-def _short(value: float | None) -> float | None:
-    """As `kubectl get` shows it; the record has all digits."""
-    return None if value is None else round(value, 4)
 
 
 def _news(before: Status, after: Status) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kubernetes.client import ApiException, CoreV1Api, CustomObjectsApi
@@ -39,7 +38,6 @@ class Held:
     kind: type[Specification]
     reference: Reference
     generation: int
-    created: datetime
     spec: Specification | None
     fault: str
     status: Status
@@ -70,13 +68,13 @@ class Objects:
 
     def write_status(self, held: Held, status: Status) -> None:
         """Replace the status; an object that is gone is left alone."""
-        self._change("patch", held, status)
+        self._change(held, status)
 
     def delete(self, held: Held) -> None:
         """Delete the object; nothing happens where it is gone already."""
-        self._change("delete", held, None)
+        self._change(held, None)
 
-    def _change(self, verb: str, held: Held, status: Status | None) -> None:
+    def _change(self, held: Held, status: Status | None) -> None:
         where = (GROUP, VERSION, self._namespace, held.kind.plural, held.reference.name)
         with answers(f"{held.kind.kind} {held.reference.name} in the namespace {self._namespace}"):
             try:
@@ -118,7 +116,6 @@ def _held(kind: type[Specification], item: Mapping[str, JsonValue]) -> Held:
         kind,
         reference,
         TypeAdapter(int).validate_python(metadata["generation"]),
-        datetime.fromisoformat(str(metadata["creationTimestamp"])),
         spec,
         fault,
         Status.model_validate(item.get("status") or {}),

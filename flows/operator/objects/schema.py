@@ -85,7 +85,7 @@ class Specification(Part):
         raise NotImplementedError
 
 
-_NOT_OF_THE_FLOW = {"resources", "ttl_seconds_after_finished", "evaluate", "adapter", "auto_eps"}
+_NOT_OF_THE_FLOW = {"resources", "ttl_seconds_after_finished", "evaluate", "adapter"}
 
 
 class ExperimentSpecification(Specification):

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from flows.operator.objects.schema import FINISHED, Part, Phase
+from flows.outcome import Outcome
 
 ConditionType = Literal["Running", "Succeeded", "Failed"]
 CONDITIONS: tuple[ConditionType, ...] = ("Running", "Succeeded", "Failed")
@@ -79,18 +80,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a flow run has published of its result."""
-
-    record_key: str | None = None
-    clusters: int | None = None
-    noise_ratio: float | None = None
-    score: float | None = None
-    cells: Cells | None = None
-    best: Best | None = None
-
-
-@dataclass(frozen=True)
 class Trouble:
     """Why a pod does not run, or no longer does: a word such as OOMKilled, and what Kubernetes says."""
 
@@ -110,7 +99,13 @@ _PHASES: dict[str, Phase] = {
 
 
 def of_run(
-    before: Status, generation: int, run: Run, url: str, trouble: Trouble | None, result: Result, now: datetime
+    before: Status,
+    generation: int,
+    run: Run,
+    url: str,
+    trouble: Trouble | None,
+    outcome: Outcome | None,
+    now: datetime,
 ) -> Status:
     """The status that a flow run gives its object.
 
@@ -119,15 +114,14 @@ def of_run(
         generation: of the object, to be observed.
         url: of the run's page.
         trouble: of the run's pod.
-        result: what the run has published.
+        outcome: what the run has published; without one, what stands there stays.
         now: the time, for conditions that change.
     """
     phase = _PHASES.get(run.state, "Pending")
     reason, message = _words(run, trouble if phase not in {"Running", "Succeeded"} else None)
-    shown = {name: value for name, value in vars(result).items() if value is not None}
     return before.model_copy(
         update={
-            **shown,
+            **({} if outcome is None else _results(outcome)),
             "observed_generation": generation,
             "phase": phase,
             "flow_run_id": run.id,
@@ -137,6 +131,28 @@ def of_run(
             "conditions": _conditions(before, phase, reason, message, now),
         }
     )
+
+
+def _results(outcome: Outcome) -> dict[str, object]:
+    """Fields of the status, as short as `kubectl get` shows them; the record has all digits."""
+    score, best, cells = _short(outcome.score), None, None
+    if outcome.best_eps is not None and outcome.best_min_samples is not None:
+        best = Best(eps=outcome.best_eps, min_samples=outcome.best_min_samples, score=score)
+    if outcome.cells is not None:
+        cells = Cells(total=outcome.cells, done=outcome.cells_done or 0, failed=outcome.cells_failed or 0)
+    found = {
+        "record_key": outcome.record_key,
+        "clusters": outcome.clusters,
+        "noise_ratio": _short(outcome.noise_ratio),
+        "score": score,
+        "cells": cells,
+        "best": best,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def unable(before: Status, generation: int, reason: str, message: str, now: datetime, *, final: bool) -> Status:
