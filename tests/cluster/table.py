@@ -36,13 +36,13 @@ class Case:
 
 
 def read(reports: Sequence[Path]) -> list[Case]:
-    """The tests of all reports; the last report that has one wins."""
+    """The tests of all reports, in the order of the files of tests; the last report that has one wins."""
     found: dict[str, Case] = {}
     for report in reports:
         commit = report.stem.removeprefix("soak-")
         for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  (pytest's own)
             found[_name(case)] = _case(case, commit)
-    return list(found.values())
+    return sorted(found.values(), key=lambda case: _place(case.name))
 
 
 def _name(case: ElementTree.Element) -> str:
@@ -53,6 +53,14 @@ def _case(case: ElementTree.Element, commit: str) -> Case:
     bad = [child.tag for child in case if child.tag in {"failure", "error", "skipped"}]
     properties = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
     return Case(_name(case), commit, bad[0] if bad else "passed", float(case.get("time", 0)), properties)
+
+
+def _place(name: str) -> tuple[str, int]:
+    """File of the test of that name, and where in it the test begins; its repetitions share one place."""
+    module, _, test = name.partition(": ")
+    file = FOLDER / f"{module}.py"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return module, text.find(f"def {test.partition('[')[0].replace(' ', '_')}(")
 
 
 def table(cases: Sequence[Case], before: str = "") -> str:
@@ -73,10 +81,7 @@ def table(cases: Sequence[Case], before: str = "") -> str:
 
 
 def _is_of_a_test(row: str) -> bool:
-    module, colon, name = row.strip("| ").split(" | ")[0].partition(": ")
-    file = FOLDER / f"{module}.py"
-    function = name.partition("[")[0].replace(" ", "_")
-    return bool(colon) and file.is_file() and f"def {function}(" in file.read_text(encoding="utf-8")
+    return _place(row.strip("| ").split(" | ")[0])[1] >= 0
 
 
 def _measured(case: Case) -> str:

@@ -50,6 +50,21 @@ def test_the_last_report_of_a_test_wins(tmp_path: Path) -> None:
     assert "| 2 | passed | 60 | final state after 5 s |" in table(cases)
 
 
+def test_rows_stand_in_the_order_of_the_tests_whatever_report_they_are_from(tmp_path: Path) -> None:
+    def real(function: str) -> str:
+        return case("b", 0, 5).replace("test_b[0]", f"{function}[0]")
+
+    later, earlier = (
+        real(one.__name__)
+        for one in (
+            test_faults.test_forty_runs_at_once_wait_for_their_turn,
+            test_faults.test_a_pod_that_vanishes_crashes_its_run,
+        )
+    )
+    cases = read([report(tmp_path, "1", later), report(tmp_path, "2", earlier)])
+    assert [one.commit for one in cases] == ["2", "1"]
+
+
 def test_rows_of_other_tests_stay_while_there_are_such_tests(tmp_path: Path) -> None:
     here = "| test_install: test images are those that were built | 0 | passed | 9 |  |"
     gone = "| test_install: test what nobody wrote | 0 | passed | 9 |  |"
