@@ -30,6 +30,12 @@ def custom(kind: str, name: str, spec: Mapping[str, object]) -> dict[str, Any]:
     return {"apiVersion": "taxi.flows/v1alpha1", "kind": kind, "metadata": metadata, "spec": dict(spec)}
 
 
+def a_minute(months: tuple[str, ...]) -> dict[str, Any]:
+    """A sweep that takes a minute or more."""
+    cells = {"epsValues": [round(0.02 * n, 2) for n in range(1, 31)], "minSamplesValues": [5, 10, 20, 50]}
+    return custom("ParameterSweep", fresh("long"), {"dataSource": months[0], **cells})
+
+
 @contextmanager
 def applied(*objects: dict[str, Any]) -> Iterator[list[str]]:
     """Objects that are there while it lasts, as `kind/name`."""

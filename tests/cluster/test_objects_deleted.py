@@ -1,0 +1,140 @@
+"""Deleting an object, its definition, the release or the namespace hangs nowhere, and cancels what ran."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cluster.conftest import connected, skaffold
+from tests.cluster.faults import away
+from tests.cluster.kube import FLOWS, apply, get, kubectl, run, wait_until
+from tests.cluster.objects import (
+    FINISHED,
+    OPERATOR,
+    a_minute,
+    applied,
+    experiment,
+    fresh,
+    runs_of,
+    status,
+    uid_of,
+    until_phase,
+)
+from tests.cluster.runs import Cluster
+
+pytestmark = pytest.mark.cluster
+
+CANCELLED_SECONDS = 60
+
+
+@pytest.mark.parametrize("when", ["Pending", "Running", "Succeeded"])
+def test_deleting_an_object_cancels_its_run_and_waits_for_nothing(
+    cluster: Cluster, months: tuple[str, ...], when: str
+) -> None:
+    wanted = a_minute(months) if when == "Running" else experiment(fresh("gone"), dataSource=months[0])
+    with applied(wanted) as (name,):
+        uid = uid_of(name)
+        until_phase(name, {when})
+        started = time.monotonic()
+        kubectl("delete", "-n", FLOWS, name, "--timeout=20s")
+        assert time.monotonic() - started < 10
+    final = {"Cancelled", "Completed"} if when == "Pending" else {"Completed" if when == "Succeeded" else "Cancelled"}
+
+    def ended() -> str | None:
+        (run,) = runs_of(cluster, uid)
+        return run.state_name if run.state is not None and run.state.is_final() else None
+
+    assert wait_until(ended, "the end of the run", 2 * CANCELLED_SECONDS + 30, 2) in final
+
+
+def test_without_the_operator_an_object_is_deleted_at_once_and_its_run_later(
+    cluster: Cluster, months: tuple[str, ...]
+) -> None:
+    with applied(a_minute(months)) as (name,):
+        uid = uid_of(name)
+        until_phase(name, {"Running"})
+        with away(OPERATOR, FLOWS):
+            kubectl("wait", "--for=delete", "pod", "-l", "taxi-flows/serves=metrics", "-n", FLOWS, "--timeout=60s")
+            kubectl("delete", "-n", FLOWS, name, "--timeout=20s")
+    wait_until(lambda: ends_cancelled(cluster, uid), "the end of the run", CANCELLED_SECONDS + 60, 2)
+
+
+def ends_cancelled(cluster: Cluster, uid: str) -> bool | None:
+    (run,) = runs_of(cluster, uid)
+    return run.state_name == "Cancelled" or None
+
+
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """Without a CRD, which comes back as Helm left it."""
+    held = get("default", "crd", name)
+    wanted = {key: held[key] for key in ("apiVersion", "kind", "spec")}
+    wanted["metadata"] = {key: held["metadata"][key] for key in ("name", "labels", "annotations")}
+    kubectl("delete", "crd", name, "--timeout=60s")
+    try:
+        yield
+    finally:
+        kubectl("create", "-f", "-", stdin=json.dumps(wanted))
+        kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s")
+
+
+def test_deleting_the_definition_never_hangs_and_cancels_what_ran(cluster: Cluster, months: tuple[str, ...]) -> None:
+    apply(sweep := a_minute(months))
+    name = f"parametersweep/{sweep['metadata']['name']}"
+    uid = uid_of(name)
+    until_phase(name, {"Running"})
+    with without("parametersweeps.taxi.flows"):
+        wait_until(lambda: ends_cancelled(cluster, uid), "the end of the run", CANCELLED_SECONDS + 60, 2)
+    with applied(experiment(fresh("after"), dataSource=months[0])) as (name,):
+        assert until_phase(name, FINISHED)["phase"] == "Succeeded", "the operator outlives it"
+
+
+def test_an_upgrade_of_the_definition_keeps_the_objects(months: tuple[str, ...]) -> None:
+    field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/note"
+
+    def patch(**what: object) -> None:
+        kubectl("patch", "crd", "experiments.taxi.flows", "--type=json", "-p", json.dumps([{"path": field, **what}]))
+
+    with applied(experiment(fresh("kept"), dataSource=months[0])) as (name,):
+        before = until_phase(name, FINISHED)
+        patch(op="add", value={"type": "string", "description": "A field of a later version."})
+        try:
+            assert status(name) == before
+        finally:
+            patch(op="remove")
+        assert status(name) == before
+
+
+def test_deleting_the_release_keeps_the_objects_and_hangs_nowhere(cluster: Cluster, months: tuple[str, ...]) -> None:
+    with applied(a_minute(months)) as (name,):
+        uid = uid_of(name)
+        until_phase(name, {"Running"})
+        try:
+            run("helm", "uninstall", "flows", "-n", FLOWS, "--wait", "--timeout=120s", timeout_seconds=150)
+            assert uid_of(name) == uid, "the definition stays, and so do objects"
+            kubectl("delete", "-n", FLOWS, name, "--timeout=20s")
+        finally:
+            skaffold("run")
+    wait_until(lambda: ends_cancelled(cluster, uid), "the end of the run", 2 * CANCELLED_SECONDS, 2)
+
+
+def test_deleting_the_namespace_hangs_nowhere_without_prefect(
+    cluster: Cluster, months: tuple[str, ...], environment: Mapping[str, str]
+) -> None:
+    apply(sweep := a_minute(months))
+    name = f"parametersweep/{sweep['metadata']['name']}"
+    uid = uid_of(name)
+    until_phase(name, {"Running"})
+    try:
+        with away("deployment/prefect-server"):
+            kubectl("delete", "namespace", FLOWS, "--timeout=180s", timeout_seconds=200)
+    finally:
+        skaffold("run")
+    with connected(environment) as again:
+        wait_until(lambda: ends_cancelled(again, uid), "the end of the run", 2 * CANCELLED_SECONDS, 2)
+    with applied(experiment(fresh("after"), dataSource=months[0])) as (name,):
+        assert until_phase(name, FINISHED)["phase"] == "Succeeded"
