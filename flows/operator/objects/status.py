@@ -30,7 +30,7 @@ class Best(Part):
 
     eps: float = Field(description="Kilometres.")
     min_samples: int
-    score: float | None = Field(None, description="Its value of `spec.metric`.")
+    score: float | None = Field(None, description="Its overall score; absent where it is undefined.")
 
 
 class Cells(Part):
