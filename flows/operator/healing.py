@@ -9,6 +9,7 @@ from contextlib import suppress
 from flows.errors import ClusterError, DeclarationError, PlatformError
 from flows.operator.kube import Reference
 from flows.operator.platform import Platform, reconcile
+from flows.operator.prefect_api import post_passed
 from flows.operator.reconcile import Action, Change
 from flows.operator.release import PLATFORM_CONFIG_MAP
 from flows.operator.telemetry import Telemetry
@@ -45,6 +46,7 @@ class Healing:
         fault = ""
         try:
             reconcile(self._platform, _WAIT_FOR_API_SECONDS, _log.info, self._tell, dry_run=False)
+            post_passed()
             self._succeeded_at = time.monotonic()
         except (PlatformError, DeclarationError) as error:
             fault = str(error)

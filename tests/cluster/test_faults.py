@@ -35,7 +35,8 @@ from tests.cluster.runs import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("repetition")]
 
-PENDING_LIMIT_SECONDS, CANCELLING_SECONDS = 120, 60
+PENDING_LIMIT_SECONDS, CANCELLING_SECONDS, LATE_SECONDS = 120, 60, 90
+"""Late is an automation by the time between two of the operator's passes, and two of its own looks."""
 
 
 @pytest.mark.smoke
@@ -193,7 +194,7 @@ def test_a_run_that_can_not_start_is_cancelled(
     before = total(f'prefect_pod_failures_total{{reason="{reason}"}}')
     started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING}, variables)
     outcome.strikes()
-    ended = cluster.finish(started.id, PENDING_LIMIT_SECONDS + CANCELLING_SECONDS + 60)
+    ended = cluster.finish(started.id, PENDING_LIMIT_SECONDS + CANCELLING_SECONDS + LATE_SECONDS)
     outcome.ends()
     assert ended.state_name == "Cancelled"
     wait_until(lambda: not get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}"), "no Job", 60)

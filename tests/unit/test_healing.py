@@ -40,6 +40,7 @@ class Release:
         self.events: list[tuple[str, str, bool]] = []
         self.cluster = self
         self.refuses_events = False
+        self.passed = 0
 
     def config_map_reference(self, namespace: str, name: str) -> Reference:
         return Reference("v1", "ConfigMap", namespace, name, "uid")
@@ -65,7 +66,11 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Release:
             tell(change)
         return tuple(found)
 
+    def post_passed() -> None:
+        release.passed += 1
+
     monkeypatch.setattr(healing, "reconcile", reconcile)
+    monkeypatch.setattr(healing, "post_passed", post_passed)
     return release
 
 
@@ -150,3 +155,10 @@ def test_a_fault_that_nobody_expected_ends_the_loop_and_its_health() -> None:
     loop.start()
     loop.join()
     assert not loop.healthy()
+
+
+def test_prefect_is_told_of_each_pass_that_succeeded(operator: Healing, release: Release) -> None:
+    release.passes = iter([[SAME], PrefectApiError("no answer"), [PAUSED]])
+    for _ in range(3):
+        operator.turn()
+    assert release.passed == 2
