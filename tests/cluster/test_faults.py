@@ -35,8 +35,8 @@ from tests.cluster.runs import Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("repetition")]
 
-PENDING_LIMIT_SECONDS, CANCELLING_SECONDS, LATE_SECONDS = 120, 60, 90
-"""Late is an automation by the time between two of the operator's passes, and two of its own looks."""
+PENDING_LIMIT_SECONDS, CANCELLING_SECONDS, LATE_SECONDS = 120, 60, 60
+"""Late is an automation by the time between two of the operator's passes."""
 
 
 @pytest.mark.smoke

@@ -24,8 +24,6 @@ from tests.cluster.runs import Cluster
 
 pytestmark = pytest.mark.cluster
 
-CANCELLED_SECONDS = 60
-
 
 @pytest.mark.smoke
 def test_ten_objects_run_once_each_and_tell_what_came_out(cluster: Cluster, months: tuple[str, ...]) -> None:
@@ -45,7 +43,7 @@ def test_ten_objects_run_once_each_and_tell_what_came_out(cluster: Cluster, mont
         (record,) = cluster.records("experiments", run_id_of(judged))
         assert judged["recordKey"] == record["key"]
         assert judged["clusters"] == record["clustering"]["n_clusters"]
-        assert judged["score"] == pytest.approx(record["overall_score"], abs=1e-4)
+        assert judged["score"] == round(record["overall_score"], 4)
         assert swept["cells"] == {"total": 4, "done": 4, "failed": 0}
         assert swept["best"]["eps"] in sweep["epsValues"]
         shown = kubectl("get", "-n", FLOWS, "experiments", f"{prefix}-judged").splitlines()
