@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
+from pydantic import ConfigDict
+
 from flows.model import ExperimentRecord, Frozen
 from flows.sweep_model import Cell
 
@@ -13,6 +15,9 @@ KEY = "outcome"
 
 class Outcome(Frozen):
     """Of an experiment what came out; of a sweep how far it is, and the best cell so far."""
+
+    # While a release changes, runs of another version tell the operator theirs.
+    model_config = ConfigDict(extra="ignore")
 
     record_key: str | None = None
     clusters: int | None = None

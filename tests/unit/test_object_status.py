@@ -77,6 +77,11 @@ def test_results_stay_where_a_later_look_finds_none() -> None:
         assert again.best == Best(eps=0.1, min_samples=5, score=0.7123)
 
 
+def test_the_outcome_of_another_version_is_read_as_far_as_it_is_known() -> None:
+    row = {**DONE.model_dump(), "best_adapter": None, "of_a_later_version": 1}
+    assert Outcome.model_validate(row) == DONE
+
+
 def test_an_end_has_its_time_and_is_final() -> None:
     found = status(run("completed", "Completed", ended=LATER), outcome=DONE)
     assert (found.started_at, found.finished_at) == ("2026-01-02T03:04:05Z", "2026-01-02T03:05:05Z")
