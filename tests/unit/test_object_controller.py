@@ -148,6 +148,14 @@ def test_a_quick_run_has_begun_too(cluster: Cluster, server: Server, operator: C
     assert [reason for _, reason, _ in cluster.events] == ["Scheduled", "Running", "Completed"]
 
 
+def test_a_quick_failure_had_begun_well(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.set("1", "failed")
+    operator.turn()
+    assert cluster.events[1:] == [("1", "Running", False), ("1", "Failed", True)]
+
+
 def test_a_turn_without_news_writes_nothing(cluster: Cluster, server: Server, operator: Controller) -> None:
     cluster.put("1", EXPERIMENT)
     operator.turn()

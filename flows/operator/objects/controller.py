@@ -124,7 +124,8 @@ class Controller:
             return
         self._paced(lambda: self._objects.write_status(one, status))
         for reason, message in _news(one.status, status):
-            self._paced(lambda r=reason, m=message: self._post_event(one.reference, r, m or r, _is_bad(status)))  # type: ignore[misc]
+            bad = reason != "Running" and _is_bad(status)
+            self._paced(lambda r=reason, m=message, b=bad: self._post_event(one.reference, r, m or r, b))  # type: ignore[misc]
 
     def _say_of_all(self, reason: str, message: str) -> None:
         """The server is away: say so where something is waited for."""
