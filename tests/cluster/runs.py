@@ -18,6 +18,7 @@ from flows.store import ObjectStore
 from tests.cluster.kube import FLOWS, PLATFORM, forwarded, get, run, wait_until
 
 RUN_SECONDS = 300
+LOG_SECONDS = 60
 Parameters = dict[str, Any]
 
 
@@ -61,6 +62,10 @@ class Cluster:
         """The log of a flow run as Prefect keeps it."""
         lines = self.prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
         return "\n".join(line.message for line in sorted(lines, key=lambda line: line.timestamp))
+
+    def logs(self, run_id: UUID, words: str, timeout_seconds: float = LOG_SECONDS) -> None:
+        """Wait for words in the log of a flow run: Prefect gets its last lines after its last state."""
+        wait_until(lambda: words in self.log(run_id), f"{words!r} in the log of flow run {run_id}", timeout_seconds)
 
     def children(self, sweep_id: str) -> list[FlowRun]:
         """The flow runs that do the cells of a sweep."""

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.cluster.conftest import REGISTRY
-from tests.cluster.kube import get, run, wait_until
+from tests.cluster.kube import get, run
 from tests.cluster.runs import Cluster, pod_of
 
 pytestmark = pytest.mark.cluster
@@ -21,7 +21,7 @@ def test_an_empty_store_is_met_with_advice(cluster: Cluster) -> None:
     run_of = cluster.finish(cluster.start("daily_adapter_comparison_flow/default", {}).id)
     assert run_of.state is not None
     assert run_of.state.is_failed()
-    assert "taxi-flows data" in cluster.log(run_of.id)
+    cluster.logs(run_of.id, "taxi-flows data")
 
 
 def test_a_storage_class_that_is_not_there_is_named_before_anything_is_installed(kube: None) -> None:
@@ -39,7 +39,7 @@ def test_an_image_that_can_not_be_pulled_is_named_in_the_log_of_the_run(
 ) -> None:
     variables = {"image": "localhost:5000/no-such-image:1", "active_deadline_seconds": 60}
     run_of = cluster.start("experiment_pipeline/default", {"data_source": months[0]}, variables)
-    wait_until(lambda: "ImagePull" in cluster.log(run_of.id), "the reason in the run's log", 120)
+    cluster.logs(run_of.id, "ImagePull", 120)
     assert "no-such-image" in str(pod_of(run_of.id)["spec"])
     done = cluster.finish(run_of.id, 240)
     assert done.state is not None

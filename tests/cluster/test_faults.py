@@ -31,7 +31,7 @@ from tests.cluster.faults import (
 )
 from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, release, wait_until, write_release
 from tests.cluster.prometheus import alerts, total
-from tests.cluster.runs import Cluster
+from tests.cluster.runs import LOG_SECONDS, Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("repetition")]
 
@@ -199,7 +199,11 @@ def test_a_run_that_can_not_start_is_cancelled(
     assert ended.state_name == "Cancelled"
     wait_until(lambda: not get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}"), "no Job", 60)
     assert total(f'prefect_pod_failures_total{{reason="{reason}"}}') > before
-    assert reason.removesuffix("Error").lower() in cluster.log(started.id).replace(" ", "").lower()
+    wait_until(
+        lambda: reason.removesuffix("Error").lower() in cluster.log(started.id).replace(" ", "").lower(),
+        f"{reason} in the run's log",
+        LOG_SECONDS,
+    )
     fires("FlowCannotStart")
 
 

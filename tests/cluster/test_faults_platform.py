@@ -35,7 +35,7 @@ from tests.cluster.faults import (
     until_a_child_runs,
 )
 from tests.cluster.kube import PLATFORM, apply, frozen, get, kubectl, wait_until
-from tests.cluster.runs import Cluster
+from tests.cluster.runs import LOG_SECONDS, Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("repetition")]
 
@@ -149,7 +149,7 @@ def test_a_read_waits_for_the_store(
 ) -> None:
     with away(MINIO):
         started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING})
-        wait_until(lambda: WAITS in cluster.log(started.id), "a read that is repeated", 120)
+        cluster.logs(started.id, WAITS, 120)
         outcome.strikes()
         outage(OUTAGE_SECONDS)
     done = cluster.finish(started.id, BOUND_SECONDS)
@@ -181,7 +181,8 @@ def test_writes_wait_for_the_store(
     outcome.ends()
     assert done.state is not None
     assert done.state.is_completed(), done.state
-    assert any(WAITS in cluster.log(one.id) for one in children_of(cluster, started.id)), "no write met the outage"
+    children = children_of(cluster, started.id)
+    wait_until(lambda: any(WAITS in cluster.log(one.id) for one in children), "a write met the outage", LOG_SECONDS)
     with connected(environment) as again:
         one_sweep_is_kept(again, started.id, 120)
 
