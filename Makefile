@@ -44,6 +44,7 @@ bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results an
 	$(BIN) -m benchmarks.starting
 	$(BIN) -m benchmarks.clustering
 	$(BIN) -m benchmarks.sweeping
+	$(BIN) -m benchmarks.months
 	$(BIN) -m tests.readme_parts
 
 # Where images go: nowhere for kind, which is handed them; else a registry that the cluster reaches.
