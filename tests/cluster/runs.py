@@ -63,7 +63,7 @@ class Cluster:
         lines = self.prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])))
         return "\n".join(line.message for line in sorted(lines, key=lambda line: line.timestamp))
 
-    def logs(self, run_id: UUID, words: str, timeout_seconds: float = LOG_SECONDS) -> None:
+    def await_log(self, run_id: UUID, words: str, timeout_seconds: float = LOG_SECONDS) -> None:
         """Wait for words in the log of a flow run: Prefect gets its last lines after its last state."""
         wait_until(lambda: words in self.log(run_id), f"{words!r} in the log of flow run {run_id}", timeout_seconds)
 

@@ -21,7 +21,7 @@ def test_an_empty_store_is_met_with_advice(cluster: Cluster) -> None:
     run_of = cluster.finish(cluster.start("daily_adapter_comparison_flow/default", {}).id)
     assert run_of.state is not None
     assert run_of.state.is_failed()
-    cluster.logs(run_of.id, "taxi-flows data")
+    cluster.await_log(run_of.id, "taxi-flows data")
 
 
 def test_a_storage_class_that_is_not_there_is_named_before_anything_is_installed(kube: None) -> None:
@@ -39,7 +39,7 @@ def test_an_image_that_can_not_be_pulled_is_named_in_the_log_of_the_run(
 ) -> None:
     variables = {"image": "localhost:5000/no-such-image:1", "active_deadline_seconds": 60}
     run_of = cluster.start("experiment_pipeline/default", {"data_source": months[0]}, variables)
-    cluster.logs(run_of.id, "ImagePull", 120)
+    cluster.await_log(run_of.id, "ImagePull", 120)
     assert "no-such-image" in str(pod_of(run_of.id)["spec"])
     done = cluster.finish(run_of.id, 240)
     assert done.state is not None

@@ -149,7 +149,7 @@ def test_a_read_waits_for_the_store(
 ) -> None:
     with away(MINIO):
         started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING})
-        cluster.logs(started.id, WAITS, 120)
+        cluster.await_log(started.id, WAITS, 120)
         outcome.strikes()
         outage(OUTAGE_SECONDS)
     done = cluster.finish(started.id, BOUND_SECONDS)

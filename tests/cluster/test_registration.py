@@ -108,7 +108,7 @@ def test_a_schedule_fires_and_takes_the_latest_month(cluster: Cluster, soon: Flo
     done = cluster.finish(soon.id, 420)
     assert done.state is not None
     assert done.state.is_completed(), f"{done.state}\n{cluster.log(soon.id)}"
-    cluster.logs(soon.id, "the latest yellow month")
+    cluster.await_log(soon.id, "the latest yellow month")
     assert cluster.records("comparisons", soon.id)
 
 
