@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--months", type=int, default=12)
     parser.add_argument("--rows", type=int, default=10_000_000)
     options = parser.parse_args()
+    if options.months < 1:
+        parser.error(f"--months is {options.months}: give 1 or more")
     settings = load_settings()
     spec = experiment_spec("months", adapter_type="grid", eps=EPS_KM, min_samples=MIN_SAMPLES, use_minio=False)
     with tempfile.TemporaryDirectory(prefix="taxi-months-") as folder:

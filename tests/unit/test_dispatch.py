@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -70,6 +71,7 @@ class Prefect:
 def prefect(monkeypatch: pytest.MonkeyPatch) -> Prefect:
     world = Prefect()
     monkeypatch.setattr(dispatch, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(dispatch, "get_client", lambda sync_client: nullcontext())
     monkeypatch.setattr(dispatch, "run_deployment", world.run_deployment)
     monkeypatch.setattr(Family, "_page", lambda family, client, offset: world.page(family, client, offset))
     return world
