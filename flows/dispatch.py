@@ -8,8 +8,8 @@ too. What the runs do lies in the object store: nothing is asked of Prefect but 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
 
@@ -54,13 +54,15 @@ class Chunk:
 class Family:
     """The flow runs of one sweep.
 
-    parent_id: of the flow run that starts them. kind: sweeps or comparisons.
+    parent_id: of the flow run that starts them. kind: sweeps or comparisons. sizes: job variables of their pods, where
+    those are not as their work pool has them.
     """
 
     parent_id: UUID
     kind: str
     sweep_id: str
     how: FanOut
+    sizes: Mapping[str, str] = field(default_factory=dict)
 
     def follow(self, chunks: Sequence[Chunk], look: Callable[[], None]) -> dict[str, str]:
         """Have every chunk done, some at a time, and give the reason of each that was not, by its name.
@@ -120,6 +122,7 @@ class Family:
                 flow_run_name=name,
                 tags=[self._tag],
                 idempotency_key=f"{self.parent_id}-{chunk.name}-{attempt}",
+                job_variables=dict(self.sizes),
                 timeout=0,
             ),
             chunk.deployment,

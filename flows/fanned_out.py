@@ -54,6 +54,10 @@ class Parent:
             raise DispatchError("TAXI_FAN_OUT is set outside a flow run: unset it, or call the flow itself.")
         return cls(run.id, id_of(run.created.astimezone(UTC), run.id.hex[:8]), settings, open_store(settings))
 
+    def family(self, kind: str, sweep_id: str, how: FanOut) -> Family:
+        """The flow runs that it starts for a sweep: its own, or one that it resumes."""
+        return Family(self.flow_run_id, kind, sweep_id, how, self.settings.cells.job_variables())
+
 
 def sweep_fanned_out(
     settings: Settings, flow: str, grid: GridSpec | AutoGrid, resumed: SweepPlan | None, how: FanOut
@@ -139,7 +143,7 @@ def _suggestion(parent: Parent, plan: AutoPlan, how: FanOut) -> KDistances:
     folder = Folder(parent.store, parent.settings, "sweeps", plan.id)
     folder.keep("auto", plan)
     chunk = Chunk(None, _deployment(plan.grid.adapters[0]), lambda: folder.find("suggestion", KDistances) is not None)
-    failures = Family(parent.flow_run_id, "sweeps", plan.id, how).follow([chunk], look=lambda: None)
+    failures = parent.family("sweeps", plan.id, how).follow([chunk], look=lambda: None)
     found = folder.find("suggestion", KDistances)
     if found is None:
         raise SweepFailedError(f"no eps values were found: {'; '.join(failures.values()) or 'nothing was written'}")
@@ -164,7 +168,7 @@ def _done(parent: Parent, plan: SweepPlan, how: FanOut) -> tuple[tuple[Cell, ...
         Chunk(number, _deployment(specs[places[0]].adapter_type), partial(is_done, places))
         for number, places in enumerate(plan.chunks)
     ]
-    failures = Family(parent.flow_run_id, plan.kind, plan.id, how).follow(chunks, look)
+    failures = parent.family(plan.kind, plan.id, how).follow(chunks, look)
     cells = folder.cells()
     for number, places in enumerate(plan.chunks):
         reason = failures.get(str(number), "its flow run ended without it")

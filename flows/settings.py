@@ -57,6 +57,18 @@ class ExporterSettings(Frozen):
         return path.expanduser()
 
 
+class CellPods(Frozen):
+    """Sizes of the pods that do the cells of a fanned-out sweep; those of their work pool where nothing is set."""
+
+    cpu_request: str | None = Field(None, description="CPUs that a pod of a sweep's cells sets aside, as `500m`.")
+    cpu_limit: str | None = Field(None, description="CPUs that such a pod may use, as `2`.")
+    memory: str | None = Field(None, description="Memory request and limit of such a pod, as `4Gi`.")
+
+    def job_variables(self) -> dict[str, str]:
+        """As the work pools' templates name them."""
+        return self.model_dump(exclude_none=True)
+
+
 class Settings(BaseSettings):
     """All settings of a run; built by whoever starts it, never at import."""
 
@@ -84,6 +96,7 @@ class Settings(BaseSettings):
     fan_out: bool = Field(
         False, description="Sweeps start flow runs for their cells; set by the work pool coordinator on a cluster."
     )
+    cells: CellPods = Field(CellPods(), description="Sizes of the pods of a sweep's cells.")
     dask_scheduler: str | None = Field(
         None, description="Address of a Dask scheduler, tcp://host:8786; its workers cluster sklearn_parallel's tiles."
     )

@@ -20,7 +20,7 @@ from tests.cluster.objects import (
     uid_of,
     until_phase,
 )
-from tests.cluster.runs import Cluster
+from tests.cluster.runs import Cluster, pod_of
 
 pytestmark = pytest.mark.cluster
 
@@ -30,7 +30,8 @@ def test_ten_objects_run_once_each_and_tell_what_came_out(cluster: Cluster, mont
     prefix = fresh("ten")
     wanted = [experiment(f"{prefix}-{n}", dataSource=months[0], eps=0.05 * (n + 1)) for n in range(8)]
     wanted.append(judged_experiment(f"{prefix}-judged", months[0]))
-    sweep = {"dataSource": months[0], "adapter": "grid", "epsValues": [0.05, 0.1], "minSamplesValues": [10, 50]}
+    grid = {"adapter": "grid", "epsValues": [0.05, 0.1], "minSamplesValues": [10, 50]}
+    sweep = {"dataSource": months[0], **grid, "resources": {"memory": "768Mi"}}
     wanted.append(custom("ParameterSweep", f"{prefix}-sweep", sweep))
     with applied(*wanted) as names:
         kubectl("wait", "-n", FLOWS, "--for=condition=Succeeded", "--timeout=600s", *names, timeout_seconds=620)
@@ -45,10 +46,18 @@ def test_ten_objects_run_once_each_and_tell_what_came_out(cluster: Cluster, mont
         assert judged["clusters"] == record["clustering"]["n_clusters"]
         assert judged["score"] == round(record["overall_score"], 4)
         assert swept["cells"] == {"total": 4, "done": 4, "failed": 0}
-        assert swept["best"]["eps"] in sweep["epsValues"]
+        assert swept["best"]["eps"] in grid["epsValues"]
+        assert memory_of_cells(cluster, swept) == {"768Mi"}
         shown = kubectl("get", "-n", FLOWS, "experiments", f"{prefix}-judged").splitlines()
         assert shown[0].split() == ["NAME", "PHASE", "ADAPTER", "EPS", "MIN-SAMPLES", "CLUSTERS", "SCORE", "AGE"]
         assert shown[1].split()[1:6] == ["Succeeded", "grid", "0.1", "50", str(judged["clusters"])]
+
+
+def memory_of_cells(cluster: Cluster, swept: dict[str, Any]) -> set[str]:
+    """Limits of the pods that did a sweep's cells."""
+    (record,) = cluster.records("sweeps", run_id_of(swept))
+    pods = [pod_of(run.id) for run in cluster.children(record["id"])]
+    return {container["resources"]["limits"]["memory"] for pod in pods for container in pod["spec"]["containers"]}
 
 
 def judged_experiment(name: str, month: str) -> dict[str, Any]:

@@ -143,11 +143,13 @@ def test_a_comparison_is_the_same_in_one_process_and_in_several(
 ) -> None:
     here = compare_adapters_sweep_flow(MONTH, [0.1, 0.2], [5], ["sklearn", "grid"], max_samples=FEW)
     monkeypatch.setenv("TAXI_FAN_OUT", "true")
+    monkeypatch.setenv("TAXI_CELLS__MEMORY", "3Gi")
     there = compare_adapters_sweep_flow(MONTH, [0.1, 0.2], [5], ["sklearn", "grid"], max_samples=FEW, max_parallel=2)
     assert lasting(there.record) == lasting(here.record)
     assert [one.equal for one in there.record.by_cell] == [True, True]
-    by_pool = {run.work_pool_name: run.parameters["chunk"] for run in children(client, there.id)}
-    assert by_pool == {"sequential": 0, "parallel": 1}
+    runs = children(client, there.id)
+    assert {run.work_pool_name: run.parameters["chunk"] for run in runs} == {"sequential": 0, "parallel": 1}
+    assert [run.job_variables for run in runs] == [{"memory": "3Gi"}] * 2
     labels = [found for found in store.list(settings.experiments_bucket, "comparisons/") if "/labels/" in found.key]
     assert len(labels) == 4
 

@@ -26,6 +26,7 @@ from flows.operator.objects.schema import (
 from flows.operator.state import DeploymentState
 from flows.parameter_sweep import parameter_sweep_flow
 from flows.parameters import experiment_spec
+from flows.settings import load_settings
 from scripts.objects.crd import MUTABLE, files, specification
 from tests.readme_parts import REPOSITORY
 from tests.unit.declarations import values
@@ -70,8 +71,21 @@ def test_parameters_pass_the_flows_own_checks() -> None:
     assert grid_spec("x", "grid", sweep["eps_values"], sweep["min_samples_values"], sweep["metric"])  # type: ignore[arg-type]
 
 
-def test_job_variables_are_those_of_the_templates() -> None:
-    assert Resources(cpu_request="500m", memory="2Gi").job_variables() == {"cpu_request": "500m", "memory": "2Gi"}
+def test_an_experiments_sizes_are_its_pods() -> None:
+    sizes = Resources(cpu_request="500m", memory="2Gi")
+    assert ExperimentSpecification(data_source="x", resources=sizes).job_variables == sizes.sizes()
+    assert sizes.sizes() == {"cpu_request": "500m", "memory": "2Gi"}
+    assert ExperimentSpecification(data_source="x").job_variables == {}
+
+
+def test_a_sweeps_sizes_are_those_of_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = Resources(cpu_request="500m", cpu_limit="2", memory="2Gi")
+    variables = ParameterSweepSpecification(data_source="x", resources=sizes).job_variables
+    assert variables.keys() == {"env"}, "the coordinator's own pod stays small"
+    for name, value in variables["env"].items():  # type: ignore[union-attr]
+        monkeypatch.setenv(name, str(value))
+    assert load_settings().cells.job_variables() == sizes.sizes()
+    assert ParameterSweepSpecification(data_source="x").job_variables == {}
 
 
 def test_an_unknown_field_is_refused() -> None:

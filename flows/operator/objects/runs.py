@@ -92,7 +92,6 @@ class FlowRuns:
         Raises:
             ObjectError: there is no such deployment.
         """
-        resources = spec.resources
         return _run(
             self._client.create_flow_run_from_deployment(
                 self._deployment(spec.deployment),
@@ -100,7 +99,7 @@ class FlowRuns:
                 name=name,
                 tags=[self._tag, f"{_UID}{uid}"],
                 idempotency_key=uid,
-                job_variables=None if resources is None else resources.job_variables(),
+                job_variables=spec.job_variables,
             )
         )
 

@@ -41,7 +41,7 @@ class Resources(Part):
         None, pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$", description="Request and limit, as `4Gi`."
     )
 
-    def job_variables(self) -> dict[str, JsonValue]:
+    def sizes(self) -> dict[str, str]:
         """As the work pools' templates name them."""
         return self.model_dump(exclude_none=True)
 
@@ -78,6 +78,11 @@ class Specification(Part):
     def deployment(self) -> str:
         """`<flow>/<deployment>` that runs it."""
         raise NotImplementedError
+
+    @property
+    def job_variables(self) -> dict[str, JsonValue]:
+        """What of its pod is not as the work pool has it."""
+        return {} if self.resources is None else {**self.resources.sizes()}
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
@@ -144,7 +149,7 @@ class ParameterSweepSpecification(Specification):
     max_parallel: int = Field(4, ge=1, le=100, description="Flow runs of cells at once.")
     max_failed: int = Field(0, ge=0, description="Cells that may fail.")
     resources: Resources | None = Field(
-        None, description="Sizes of the coordinator's pod; those of its cells are their work pools'."
+        None, description="Sizes of the pods that do the cells, in place of their work pool's."
     )
     allow_large: bool = Field(False, description="Take a grid of more than 10,000 cells.")
 
@@ -152,6 +157,12 @@ class ParameterSweepSpecification(Specification):
     def deployment(self) -> str:
         """There is one for all sizes: it starts runs of its cells."""
         return "parameter_sweep_flow/default"
+
+    @property
+    def job_variables(self) -> dict[str, JsonValue]:
+        """The sizes reach the pods of the cells by the coordinator's settings (flows.settings.CellPods)."""
+        sizes = {} if self.resources is None else self.resources.sizes()
+        return {"env": {f"TAXI_CELLS__{name.upper()}": size for name, size in sizes.items()}} if sizes else {}
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
