@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,20 +89,20 @@ def memory_bytes(pod: str) -> int:
     """The working set of a pod now, as the kubelet counts it against its limit; 0 before the kubelet knows it."""
     node = json.loads(kubectl("get", "pod", pod, "-o", "json"))["spec"]["nodeName"]
     summary: Any = json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
-    found = [one["memory"] for one in summary["pods"] if one["podRef"]["name"] == pod and "memory" in one]
+    found = [stats["memory"] for stats in summary["pods"] if stats["podRef"]["name"] == pod and "memory" in stats]
     return int(found[0].get("workingSetBytes", 0)) if found else 0
 
 
 def watch(client: SyncPrefectClient, month: str) -> Watched:
     """Run the large sweep and watch its coordinator."""
-    peak_bytes, address, pod_name = 0, "", ""
+    peak_bytes, address = 0, ""
 
     def look(run: FlowRun) -> None:
-        nonlocal peak_bytes, address, pod_name
+        nonlocal peak_bytes, address
         pod = one("pods", run)
         if pod.get("status", {}).get("phase") == "Running":
-            pod_name, address = pod["metadata"]["name"], pod["status"]["podIP"]
-            peak_bytes = max(peak_bytes, memory_bytes(pod_name))
+            address = pod["status"]["podIP"]
+            peak_bytes = max(peak_bytes, memory_bytes(pod["metadata"]["name"]))
 
     run = finish(client, start(client, month, MANY_EPS_VALUES_KM, MANY_MIN_SAMPLES_VALUES, here=False), look)
     if run.start_time is None or run.end_time is None:
@@ -117,12 +116,7 @@ def watch(client: SyncPrefectClient, month: str) -> Watched:
 def calls_from(address: str, run: FlowRun) -> int:
     """Calls of Prefect's API that an address made since a flow run was created."""
     since = f"--since-time={run.created:%Y-%m-%dT%H:%M:%SZ}"
-    log = subprocess.run(
-        ["kubectl", "-n", "taxi-platform", "logs", "deployment/prefect-server", since],  # noqa: S607
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    log = kubectl("-n", "taxi-platform", "logs", "deployment/prefect-server", since)
     return sum(found["address"] == address for found in _CALL.finditer(log))
 
 

@@ -57,12 +57,14 @@ class ExporterSettings(Frozen):
         return path.expanduser()
 
 
-class CellPods(Frozen):
-    """Sizes of the pods that do the cells of a fanned-out sweep; those of their work pool where nothing is set."""
+class PodSizes(Frozen):
+    """What a flow run's pod asks for; as its work pool says where nothing is set."""
 
-    cpu_request: str | None = Field(None, description="CPUs that a pod of a sweep's cells sets aside, as `500m`.")
-    cpu_limit: str | None = Field(None, description="CPUs that such a pod may use, as `2`.")
-    memory: str | None = Field(None, description="Memory request and limit of such a pod, as `4Gi`.")
+    cpu_request: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs to set aside, as `500m`.")
+    cpu_limit: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs it may use, as `2`.")
+    memory: str | None = Field(
+        None, pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$", description="Request and limit, as `4Gi`."
+    )
 
     def job_variables(self) -> dict[str, str]:
         """As the work pools' templates name them."""
@@ -96,7 +98,7 @@ class Settings(BaseSettings):
     fan_out: bool = Field(
         False, description="Sweeps start flow runs for their cells; set by the work pool coordinator on a cluster."
     )
-    cells: CellPods = Field(CellPods(), description="Sizes of the pods of a sweep's cells.")
+    cells: PodSizes = Field(PodSizes(), description="Of the pods of a sweep's cells.")
     dask_scheduler: str | None = Field(
         None, description="Address of a Dask scheduler, tcp://host:8786; its workers cluster sklearn_parallel's tiles."
     )

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from flows.errors import SettingsError
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.grid import grid_spec
@@ -73,8 +74,8 @@ def test_parameters_pass_the_flows_own_checks() -> None:
 
 def test_an_experiments_sizes_are_its_pods() -> None:
     sizes = Resources(cpu_request="500m", memory="2Gi")
-    assert ExperimentSpecification(data_source="x", resources=sizes).job_variables == sizes.sizes()
-    assert sizes.sizes() == {"cpu_request": "500m", "memory": "2Gi"}
+    assert ExperimentSpecification(data_source="x", resources=sizes).job_variables == sizes.job_variables()
+    assert sizes.job_variables() == {"cpu_request": "500m", "memory": "2Gi"}
     assert ExperimentSpecification(data_source="x").job_variables == {}
 
 
@@ -84,7 +85,10 @@ def test_a_sweeps_sizes_are_those_of_its_cells(monkeypatch: pytest.MonkeyPatch) 
     assert variables.keys() == {"env"}, "the coordinator's own pod stays small"
     for name, value in variables["env"].items():  # type: ignore[union-attr]
         monkeypatch.setenv(name, str(value))
-    assert load_settings().cells.job_variables() == sizes.sizes()
+    assert load_settings().cells.job_variables() == sizes.job_variables()
+    monkeypatch.setenv("TAXI_CELLS__MEMORY", "much")
+    with pytest.raises(SettingsError, match="TAXI_CELLS__MEMORY='much'"):
+        load_settings()
     assert ParameterSweepSpecification(data_source="x").job_variables == {}
 
 

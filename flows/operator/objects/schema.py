@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from flows.adapters.registry import adapter_names
 from flows.model import CoordinateType
+from flows.settings import PodSizes
 from flows.steps.rank import METRICS
 
 GROUP, VERSION = "taxi.flows", "v1alpha1"
@@ -32,18 +33,8 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
-class Resources(Part):
-    """What the run's pod asks for, in place of its work pool's sizes."""
-
-    cpu_request: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs to set aside, as `500m`.")
-    cpu_limit: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs it may use, as `2`.")
-    memory: str | None = Field(
-        None, pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$", description="Request and limit, as `4Gi`."
-    )
-
-    def sizes(self) -> dict[str, str]:
-        """As the work pools' templates name them."""
-        return self.model_dump(exclude_none=True)
+class Resources(PodSizes, Part):
+    """What a run's pod asks for, in place of its work pool's sizes."""
 
 
 class Specification(Part):
@@ -82,7 +73,7 @@ class Specification(Part):
     @property
     def job_variables(self) -> dict[str, JsonValue]:
         """What of its pod is not as the work pool has it."""
-        return {} if self.resources is None else {**self.resources.sizes()}
+        return {} if self.resources is None else {**self.resources.job_variables()}
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
@@ -160,8 +151,8 @@ class ParameterSweepSpecification(Specification):
 
     @property
     def job_variables(self) -> dict[str, JsonValue]:
-        """The sizes reach the pods of the cells by the coordinator's settings (flows.settings.CellPods)."""
-        sizes = {} if self.resources is None else self.resources.sizes()
+        """The sizes reach the pods of the cells by the coordinator's settings (TAXI_CELLS__*)."""
+        sizes = {} if self.resources is None else self.resources.job_variables()
         return {"env": {f"TAXI_CELLS__{name.upper()}": size for name, size in sizes.items()}} if sizes else {}
 
     @property
