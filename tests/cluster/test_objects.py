@@ -31,7 +31,7 @@ def test_ten_objects_run_once_each_and_tell_what_came_out(cluster: Cluster, mont
     wanted = [experiment(f"{prefix}-{n}", dataSource=months[0], eps=0.05 * (n + 1)) for n in range(8)]
     wanted.append(judged_experiment(f"{prefix}-judged", months[0]))
     grid = {"adapter": "grid", "epsValues": [0.05, 0.1], "minSamplesValues": [10, 50]}
-    sweep = {"dataSource": months[0], **grid, "resources": {"memory": "768Mi"}}
+    sweep = {"dataSource": months[0], **grid, "resources": {"memory": "896Mi"}}
     wanted.append(custom("ParameterSweep", f"{prefix}-sweep", sweep))
     with applied(*wanted) as names:
         kubectl("wait", "-n", FLOWS, "--for=condition=Succeeded", "--timeout=600s", *names, timeout_seconds=620)
@@ -47,7 +47,7 @@ def test_ten_objects_run_once_each_and_tell_what_came_out(cluster: Cluster, mont
         assert judged["score"] == round(record["overall_score"], 4)
         assert swept["cells"] == {"total": 4, "done": 4, "failed": 0}
         assert swept["best"]["eps"] in grid["epsValues"]
-        assert memory_of_cells(cluster, swept) == {"768Mi"}
+        assert memory_of_cells(cluster, swept) == {"896Mi"}
         shown = kubectl("get", "-n", FLOWS, "experiments", f"{prefix}-judged").splitlines()
         assert shown[0].split() == ["NAME", "PHASE", "ADAPTER", "EPS", "MIN-SAMPLES", "CLUSTERS", "SCORE", "AGE"]
         assert shown[1].split()[1:6] == ["Succeeded", "grid", "0.1", "50", str(judged["clusters"])]
