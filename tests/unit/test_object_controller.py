@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
+import kopf
 import pytest
 
 from flows.errors import ObjectError, PrefectApiError
@@ -18,6 +20,7 @@ from flows.operator.objects.kube import Held, Objects
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import ExperimentSpecification, ParameterSweepSpecification, Specification
 from flows.operator.objects.status import Run, Status, Trouble
+from flows.operator.service import asks_for_a_turn
 from flows.outcome import Outcome
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -154,6 +157,43 @@ def test_a_quick_failure_had_begun_well(cluster: Cluster, server: Server, operat
     server.set("1", "failed")
     operator.turn()
     assert cluster.events[1:] == [("1", "Running", False), ("1", "Failed", True)]
+
+
+def test_a_new_object_does_not_wait_for_news_of_others(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.set("1", "running")
+    cluster.put("2", EXPERIMENT)
+    operator.turn()
+    assert cluster.events == [("1", "Scheduled", False), ("2", "Scheduled", False), ("1", "Running", False)]
+
+
+def test_writes_to_the_cluster_keep_their_distance(
+    cluster: Cluster, operator: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "WRITES_PER_SECOND", 50.0)
+    for uid in "12345":
+        cluster.put(uid, EXPERIMENT)
+    started = time.monotonic()
+    operator.turn()
+    assert cluster.writes + len(cluster.events) == 10
+    assert time.monotonic() - started >= 9 / 50
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "asks"),
+    [
+        (None, {}, True),
+        ("ADDED", {}, True),
+        ("MODIFIED", {"observedGeneration": 1}, True),
+        ("MODIFIED", {"observedGeneration": 2}, False),
+        (None, {"observedGeneration": 2}, False),
+        ("DELETED", {"observedGeneration": 2}, True),
+    ],
+)
+def test_only_what_others_change_asks_for_a_turn(event: str | None, status: dict[str, int], asks: bool) -> None:
+    body = {"metadata": {"name": "a", "generation": 2}, "status": status}
+    assert asks_for_a_turn(cast(kopf.RawEvent, {"type": event, "object": body})) is asks
 
 
 def test_a_turn_without_news_writes_nothing(cluster: Cluster, server: Server, operator: Controller) -> None:

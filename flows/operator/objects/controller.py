@@ -45,6 +45,7 @@ class Controller:
     ) -> None:
         self._objects, self._flow_runs, self._post_event, self._run_url = objects, flow_runs, post_event, run_url
         self.count: Mapping[tuple[str, ...], float] = {}
+        self._next_write_at = 0.0
 
     def turn(self) -> None:
         """Take one turn. What does not answer is said in the log and in the objects, and asked again next time."""
@@ -63,7 +64,8 @@ class Controller:
             self._cancel_orphans(flow_runs, under_way, held)
             self._delete_expired(held)
             unfinished = [one for one in held if not one.status.finished]
-            self._follow(flow_runs, under_way, unfinished)
+            # What has no run yet comes first: it shall not wait for the news of the others.
+            self._follow(flow_runs, under_way, sorted(unfinished, key=lambda one: one.status.flow_run_id is not None))
         self.count = _count(held)
 
     def _cancel_orphans(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> None:
@@ -139,8 +141,9 @@ class Controller:
             _log.warning("%s", error)
 
     def _paced(self, write: Callable[[], None]) -> None:
+        time.sleep(max(0.0, self._next_write_at - time.monotonic()))
+        self._next_write_at = time.monotonic() + 1 / WRITES_PER_SECOND
         write()
-        time.sleep(1 / WRITES_PER_SECOND)
 
 
 def _news(before: Status, after: Status) -> Iterator[tuple[str, str]]:
