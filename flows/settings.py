@@ -60,10 +60,12 @@ class ExporterSettings(Frozen):
 class PodSizes(Frozen):
     """What a flow run's pod asks for; as its work pool says where nothing is set."""
 
-    cpu_request: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs to set aside, as `500m`.")
-    cpu_limit: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs it may use, as `2`.")
+    cpu_request: str | None = Field(
+        None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs set aside for the pod, as `500m`."
+    )
+    cpu_limit: str | None = Field(None, pattern=r"^[0-9]+(\.[0-9]+|m)?$", description="CPUs the pod may use, as `2`.")
     memory: str | None = Field(
-        None, pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$", description="Request and limit, as `4Gi`."
+        None, pattern=r"^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$", description="The pod's memory, request and limit, as `4Gi`."
     )
 
     def job_variables(self) -> dict[str, str]:
