@@ -15,6 +15,7 @@ import yaml
 from kubernetes.utils.quantity import parse_quantity
 
 from flows import __version__
+from flows.operator.service import STUCK_AFTER_SECONDS
 from scripts.telemetry.alerts import ALERTS
 from tests.charts.charts import (
     PLATFORM,
@@ -119,6 +120,15 @@ def test_registration_reads_what_it_is_told(charts: Path) -> None:
     assert file == "platform.yaml"
     assert pod["spec"]["containers"][0]["command"] == ["taxi-flows", "platform", "apply"]
     assert pod["spec"]["serviceAccountName"] == "operator"
+
+
+def test_the_operator_knows_within_a_minute_that_the_server_does_not_answer(charts: Path) -> None:
+    deployment = named(objects(charts, REQUIRED["flows"]), "Deployment", "operator")
+    environment = env_of(deployment["spec"]["template"])
+    retries = int(environment["PREFECT_CLIENT_MAX_RETRIES"])
+    timeout_seconds = float(environment["PREFECT_API_REQUEST_TIMEOUT"])
+    pauses_seconds = sum(1.2 * 2**tried for tried in range(1, retries + 1))  # 0.2 is Prefect's jitter
+    assert (retries + 1) * timeout_seconds + pauses_seconds <= 60 < STUCK_AFTER_SECONDS
 
 
 def test_each_work_pool_has_one_worker(charts: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -30,8 +31,9 @@ pytestmark = pytest.mark.cluster
 
 
 def test_while_prefect_is_away_the_status_says_so(cluster: Cluster, months: tuple[str, ...]) -> None:
-    with applied(experiment(fresh("patient"), dataSource=months[0])) as (name,):
+    with ExitStack() as objects:
         with away("deployment/prefect-server"):
+            (name,) = objects.enter_context(applied(experiment(fresh("patient"), dataSource=months[0])))
             wait_until(lambda: "PrefectUnavailable" in reasons(name) or None, "the reason", 90, 2)
             time.sleep(120)
             (pod,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
