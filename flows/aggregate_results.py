@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from flows.errors import ParameterError
 from flows.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
 from flows.records import new_id
-from flows.restarts import refuse_more_restarts
+from flows.restarts import restartable
 from flows.settings import Settings, load_settings
 from flows.store import ObjectStore, open_store
 from flows.sweep_model import AggregateRecord
@@ -38,18 +38,18 @@ def aggregate_results_flow(days: int = 7, seed: int = 0) -> AggregateResult:
         ParameterError: days or seed is out of range, or the period has no record; the message says what the store has.
         StoreError: the store does not answer, or did not take the record.
     """
-    refuse_more_restarts()
-    first_day, last_day = last_days(days, datetime.now(UTC).date())
-    _check_seed(seed)
-    settings = load_settings()
-    store = open_store(settings)
-    found = load(store, settings, first_day, last_day)
-    refuse_empty(found, store, settings, first_day, last_day)
-    before = load(store, settings, *days_before(first_day, last_day))
-    statistics = aggregate(found, before, seed)
-    result = record(store, settings, found, statistics, (first_day, last_day), seed)
-    report(result)
-    return result
+    with restartable():
+        first_day, last_day = last_days(days, datetime.now(UTC).date())
+        _check_seed(seed)
+        settings = load_settings()
+        store = open_store(settings)
+        found = load(store, settings, first_day, last_day)
+        refuse_empty(found, store, settings, first_day, last_day)
+        before = load(store, settings, *days_before(first_day, last_day))
+        statistics = aggregate(found, before, seed)
+        result = record(store, settings, found, statistics, (first_day, last_day), seed)
+        report(result)
+        return result
 
 
 @task(name="load", cache_policy=NO_CACHE)

@@ -19,7 +19,7 @@ from flows.errors import DispatchError, ParameterError, SweepFailedError
 from flows.grid import cell_specs, data_spec
 from flows.model import ExperimentSpec
 from flows.records import id_of
-from flows.restarts import refuse_more_restarts
+from flows.restarts import restartable
 from flows.settings import Settings
 from flows.sources import object_keys
 from flows.store import ObjectStore, open_store
@@ -45,9 +45,7 @@ class Parent:
 
         Raises:
             DispatchError: it runs in none.
-            RestartedTooOften: it was started more often than it may be.
         """
-        refuse_more_restarts()
         context = FlowRunContext.get()
         run = context.flow_run if context is not None else None
         if run is None or run.created is None:
@@ -59,6 +57,7 @@ class Parent:
         return Family(self.flow_run_id, kind, sweep_id, how, self.settings.cells.job_variables())
 
 
+@restartable()
 def sweep_fanned_out(
     settings: Settings, flow: str, grid: GridSpec | AutoGrid, resumed: SweepPlan | None, how: FanOut
 ) -> SweepResult:
@@ -68,6 +67,7 @@ def sweep_fanned_out(
         SourceError: the data source is not there.
         SweepFailedError: no flow run came so far as to know its trips.
         DispatchError: a deployment is missing, or Prefect's API is away for long.
+        RestartedTooOften: the flow run was started more often than it may be.
     """
     parent = Parent.of_this_run(settings)
     plan = _resumed(parent, resumed, how) if resumed is not None else _planned(parent, flow, grid, how)
@@ -75,6 +75,7 @@ def sweep_fanned_out(
     return record_sweep(parent.store, settings, plan, facts, cells)
 
 
+@restartable()
 def comparison_fanned_out(settings: Settings, flow: str, grid: GridSpec, how: FanOut) -> ComparisonResult:
     """Have the cells of a comparison done by other flow runs, compare and record them; errors are a sweep's."""
     parent = Parent.of_this_run(settings)

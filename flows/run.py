@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flows.model import ExperimentSpec, SourceFile
 from flows.progress import Progress, terminal_progress
 from flows.resources import n_jobs
-from flows.restarts import refuse_more_restarts
+from flows.restarts import restartable
 from flows.settings import Settings, load_settings
 from flows.sources import resolve, zone_table
 from flows.store import ObjectStore, open_store
@@ -75,7 +75,14 @@ def open_run(
         SourceNotFoundError: the data source is not there.
         ZoneTableError: a zone table is there, but can't be read.
     """
-    refuse_more_restarts()
+    with restartable(), _opened(flow, flow_run_id, spec, judges, adapters) as run:
+        yield run
+
+
+@contextmanager
+def _opened(
+    flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: bool, adapters: Sequence[str]
+) -> Iterator[Run]:
     settings = load_settings()
     store = open_store(settings)
     kernels = KernelLoading(lambda: _load_kernels(adapters or (spec.adapter_type,), judges))

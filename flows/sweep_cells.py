@@ -12,7 +12,7 @@ from flows.compare_tasks import measure_cells
 from flows.errors import ParameterError
 from flows.grid import cell_specs, data_spec
 from flows.model import Points
-from flows.restarts import refuse_more_restarts
+from flows.restarts import restartable
 from flows.run import Run, open_run
 from flows.settings import load_settings
 from flows.store import open_store
@@ -38,21 +38,21 @@ def sweep_cells_flow(kind: Literal["sweeps", "comparisons"], sweep_id: str, chun
         SourceError: the data can't be used.
         StoreError: a cell could not be kept.
     """
-    refuse_more_restarts()
-    if chunk is None:
-        _find_eps(sweep_id)
-        return 0
-    plan = _plan(kind, sweep_id, chunk)
-    places = plan.chunks[chunk]
-    adapter = list(cell_specs(plan.spec))[places[0]].adapter_type
-    with open_run(plan.flow, flow_run.id, data_spec(plan.spec), judges=True, adapters=(adapter,)) as run:
-        source = ingest(run)
-        refuse_other_bytes(plan, _sha256s(run))
-        points = prepare(run, source)
-        Folder(run.store, run.settings, kind, sweep_id).keep_facts(chunk, facts_of(run, source, points, plan))
-        do = sweep_cells if kind == "sweeps" else measure_cells
-        cells = do(run, source, points, plan, places)
-        return sum(cell.status == "failed" for cell in cells)
+    with restartable():
+        if chunk is None:
+            _find_eps(sweep_id)
+            return 0
+        plan = _plan(kind, sweep_id, chunk)
+        places = plan.chunks[chunk]
+        adapter = list(cell_specs(plan.spec))[places[0]].adapter_type
+        with open_run(plan.flow, flow_run.id, data_spec(plan.spec), judges=True, adapters=(adapter,)) as run:
+            source = ingest(run)
+            refuse_other_bytes(plan, _sha256s(run))
+            points = prepare(run, source)
+            Folder(run.store, run.settings, kind, sweep_id).keep_facts(chunk, facts_of(run, source, points, plan))
+            do = sweep_cells if kind == "sweeps" else measure_cells
+            cells = do(run, source, points, plan, places)
+            return sum(cell.status == "failed" for cell in cells)
 
 
 def _plan(kind: Literal["sweeps", "comparisons"], sweep_id: str, chunk: int) -> SweepPlan:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prefect import Flow
+from prefect import Flow, task_engine
 from prefect.client.orchestration import get_client
+from prefect.exceptions import TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry
 
@@ -49,3 +52,26 @@ def test_a_run_may_be_started_three_times(
     assert state is not None
     assert state.is_crashed()
     assert "deleted or evicted again and again" in (state.message or "")
+
+
+@pytest.fixture
+def _outlives_sigterm() -> Iterator[None]:
+    """Prefect sends itself the signal again once it has taken note of it."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_outlives_sigterm")
+def test_a_pod_that_goes_while_prefect_makes_a_task_run_does_not_fail_its_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(**_: object) -> None:
+        raise TerminationSignal(signal.SIGTERM)
+
+    monkeypatch.setattr(task_engine, "_create_task_run_locally", interrupted)
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(aggregate_results_flow)
+        with pytest.raises(TerminationSignal):
+            run_flow(aggregate_results_flow, flow_run=run)
+        state = client.read_flow_run(run.id).state
+    assert state is not None
+    assert not state.is_failed()
