@@ -128,7 +128,15 @@ class PrefectApiError(PlatformError):
 
 
 class ObjectError(PlatformError):
-    """An Experiment or ParameterSweep can't be run as it is."""
+    """An Experiment or ParameterSweep can't be run as it is. reason: in one word, as a condition has it."""
+
+    reason = "NoDeployment"
+
+
+class RunRefusedError(ObjectError):
+    """Prefect does not take the flow run of an Experiment or ParameterSweep."""
+
+    reason = "RunRefused"
 
 
 class ClusterError(PlatformError):

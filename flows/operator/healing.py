@@ -53,6 +53,8 @@ class Healing:
         self._telemetry.passed(time.monotonic() - started, success=not fault)
         if fault != self._last_fault:
             self._say("ReconcileFailed" if fault else "Reconciled", fault or "All is as declared again.", bool(fault))
+        elif fault:
+            _log.warning("ReconcileFailed: %s", fault)
         self._last_fault = fault
 
     def _tell(self, change: Change) -> None:

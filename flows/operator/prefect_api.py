@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import ConcurrencyOptions, DeploymentSchedul
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.events.schemas.events import Event, Resource
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
 from flows.errors import PrefectApiError
 from flows.operator.declare import automation_state
@@ -44,7 +44,9 @@ def prefect_client() -> Iterator[SyncPrefectClient]:
         with get_client(sync_client=True) as client:
             yield client
     except PrefectHTTPStatusError as error:
-        raise PrefectApiError(_refusal(error)) from error
+        raise PrefectApiError(refusal(error)) from error
+    except ObjectAlreadyExists as error:
+        raise PrefectApiError("Another made the same on Prefect's server just now. Run it again.") from error
     except httpx.TransportError as error:
         raise PrefectApiError(
             f"Prefect's API went away: {error or type(error).__name__}. Run it again: what is done stays done."
@@ -77,7 +79,8 @@ def prefect_api() -> Iterator[PrefectApi]:
         yield PrefectApi(client)
 
 
-def _refusal(error: httpx.HTTPStatusError) -> str:
+def refusal(error: httpx.HTTPStatusError) -> str:
+    """What the server refuses, and why."""
     request, response = error.request, error.response
     return (
         f"Prefect refuses {request.method} {request.url.path}: HTTP {response.status_code} {response.text[:500]}. "
@@ -103,7 +106,8 @@ class PrefectApi:
                     return _deployment_state(name, self._client.read_deployment_by_name(name))
                 case Kind.AUTOMATION:
                     found = self._automations(name)
-                    return automation_state(found[0]) if found else None
+                    # Two that make one at once leave a double, which counts as not there until it is written anew.
+                    return automation_state(found[0]) if len(found) == 1 else None
         except ObjectNotFound:
             return None
 

@@ -176,7 +176,8 @@ PLATFORM = (
         summary="The operator is down, or can't bring Prefect to what is declared",
         description="What is changed by hand stays, and Experiments and ParameterSweeps wait. "
         "`kubectl logs -n taxi-flows deployment/operator`.",
-        runbook="`kubectl describe configmap -n taxi-flows taxi-flows-platform`: its Events say what is refused. "
+        runbook="`kubectl describe configmap -n taxi-flows taxi-flows-platform`: its Events say what is refused, "
+        "as does `kubectl logs -n taxi-flows deployment/operator` at each pass. "
         "Runs and schedules go on as they are.",
     ),
     Alert(

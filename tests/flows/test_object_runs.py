@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
-from flows.errors import ObjectError
+from flows.errors import ObjectError, RunRefusedError
 from flows.experiment_pipeline import experiment_pipeline
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import ExperimentSpecification
@@ -49,6 +49,18 @@ def test_a_cancelled_run_is_told_as_it_is(client: SyncPrefectClient) -> None:
     run = flow_runs.start(EXPERIMENT, "gone", uid)
     flow_runs.cancel(run.id)
     assert flow_runs.by_id([run.id])[run.id].state in {"cancelling", "cancelled"}
+
+
+def test_a_run_that_the_server_does_not_take_is_told_with_its_words(client: SyncPrefectClient) -> None:
+    client.create_deployment(
+        flow_id=client.create_flow(experiment_pipeline),
+        name="default",
+        entrypoint="flows:experiment_pipeline",
+        enforce_parameter_schema=True,
+        parameter_openapi_schema={"type": "object", "properties": {"eps": {"type": "string"}}},
+    )
+    with pytest.raises(RunRefusedError, match="eps"):
+        FlowRuns(client, "taxi-flows").start(EXPERIMENT, "refused", str(uuid4()))
 
 
 def test_without_a_deployment_there_is_no_run(client: SyncPrefectClient) -> None:

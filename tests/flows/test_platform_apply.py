@@ -25,6 +25,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.cli import main
+from flows.errors import PrefectApiError
+from flows.operator.prefect_api import prefect_client
 from tests.conftest import REPOSITORY
 from tests.flows.deploying import deploy, empty
 from tests.unit.declarations import VALUES
@@ -240,6 +242,21 @@ def test_pruning_keeps_to_the_inventory(client: SyncPrefectClient, applied: Path
         "strangers",
     ]
     assert changed(run(applied)) == set()
+
+
+def test_an_automation_that_was_made_twice_is_one_again(client: SyncPrefectClient, applied: Path) -> None:
+    (automation,) = client.read_automations_by_name("zombie-flow-runs")
+    client.create_automation(AutomationCore.model_validate(automation.model_dump(exclude={"id"})))
+    assert changed(run(applied)) == {"create automation zombie-flow-runs"}
+    assert len(client.read_automations_by_name("zombie-flow-runs")) == 1
+    assert changed(run(applied)) == set()
+
+
+def test_what_another_made_just_now_is_an_error_that_says_so(client: SyncPrefectClient, applied: Path) -> None:
+    held = client.read_work_pool("parallel")
+    again = WorkPoolCreate(name=held.name, type=held.type, base_job_template=held.base_job_template)
+    with pytest.raises(PrefectApiError, match="just now"), prefect_client() as other:
+        other.create_work_pool(again)
 
 
 def test_another_release_has_other_images(client: SyncPrefectClient, applied: Path) -> None:

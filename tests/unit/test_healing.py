@@ -157,6 +157,15 @@ def test_a_fault_that_nobody_expected_ends_the_loop_and_its_health() -> None:
     assert not loop.healthy()
 
 
+def test_a_fault_that_lasts_stands_in_the_log_at_each_pass(
+    operator: Healing, release: Release, caplog: pytest.LogCaptureFixture
+) -> None:
+    release.passes = iter([PrefectApiError("no answer"), PrefectApiError("no answer")])
+    for _ in range(2):
+        operator.turn()
+    assert caplog.messages == ["ReconcileFailed: no answer"] * 2
+
+
 def test_prefect_is_told_of_each_pass_that_succeeded(operator: Healing, release: Release) -> None:
     release.passes = iter([[SAME], PrefectApiError("no answer"), [PAUSED]])
     for _ in range(3):

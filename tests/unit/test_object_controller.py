@@ -12,7 +12,7 @@ from typing import cast
 import kopf
 import pytest
 
-from flows.errors import ObjectError, PrefectApiError
+from flows.errors import ObjectError, PrefectApiError, RunRefusedError
 from flows.operator.kube import Reference
 from flows.operator.objects import controller
 from flows.operator.objects.controller import Controller
@@ -37,14 +37,18 @@ class Cluster:
 
     def put(self, uid: str, spec: Specification) -> None:
         reference = Reference("taxi.flows/v1alpha1", spec.kind, "ns", f"name-{uid}", uid)
-        self.held[uid] = Held(type(spec), reference, 1, spec, "", Status())
+        self.held[uid] = Held(type(spec), reference, "1", 1, spec, "", Status())
 
     def all(self) -> list[Held]:
         return list(self.held.values())
 
-    def write_status(self, held: Held, status: Status) -> None:
+    def write_status(self, held: Held, status: Status) -> bool:
+        now = self.held.get(held.reference.uid)
+        if now is None or now.version != held.version:
+            return False
         self.writes += 1
-        self.held[held.reference.uid] = replace(self.held[held.reference.uid], status=status)
+        self.held[held.reference.uid] = replace(now, status=status, version=str(int(now.version) + 1))
+        return True
 
     def delete(self, held: Held) -> None:
         del self.held[held.reference.uid]
@@ -65,6 +69,7 @@ class Server:
         self.cancelled: list[str] = []
         self.created = 0
         self.fault: Exception | None = None
+        self.spares: set[str] = set()
 
     @contextmanager
     def open(self) -> Iterator[FlowRuns]:
@@ -81,7 +86,7 @@ class Server:
         return {run.id: run for run in self.runs.values() if run.id in ids}
 
     def start(self, spec: Specification, name: str, uid: str) -> Run:
-        if self.fault is not None:
+        if self.fault is not None and name not in self.spares:
             raise self.fault
         if uid not in self.runs:
             self.created += 1
@@ -276,6 +281,55 @@ def test_a_missing_deployment_is_waited_for(cluster: Cluster, server: Server, op
     server.fault = None
     operator.turn()
     assert server.created == 1
+
+
+def test_a_run_that_is_refused_holds_up_no_other(cluster: Cluster, server: Server, operator: Controller) -> None:
+    for uid in "12":
+        cluster.put(uid, EXPERIMENT)
+    server.fault, server.spares = RunRefusedError("no"), {"name-2"}
+    operator.turn()
+    assert cluster.status("1").conditions[0].reason == "RunRefused"
+    assert cluster.status("2").flow_run_id == "run-2"
+
+
+def test_what_changed_since_it_was_read_is_left_for_the_next_turn(
+    cluster: Cluster, server: Server, operator: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.put("1", EXPERIMENT)
+    stale = [replace(one, version="0") for one in cluster.all()]
+    with monkeypatch.context() as patched:
+        patched.setattr(cluster, "all", lambda: stale)
+        operator.turn()
+    assert (cluster.writes, cluster.events) == (0, [])
+    operator.turn()
+    assert (cluster.status("1").flow_run_id, server.created) == ("run-1", 1)
+
+
+def test_a_spec_of_a_newer_kind_does_not_fail_a_run_under_way(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    cluster.put("2", EXPERIMENT)
+    cluster.held = {uid: replace(one, spec=None, fault="no such field") for uid, one in cluster.held.items()}
+    server.set("1", "running")
+    operator.turn()
+    assert (cluster.status("1").phase, cluster.status("2").phase) == ("Running", "Failed")
+    assert cluster.status("2").conditions[2].reason == "InvalidSpec"
+
+
+def test_a_new_time_to_live_of_a_finished_object_is_observed(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.set("1", "completed")
+    operator.turn()
+    told = len(cluster.events)
+    cluster.held["1"] = replace(cluster.held["1"], generation=2)
+    operator.turn()
+    assert cluster.status("1").observed_generation == 2
+    assert (cluster.status("1").phase, len(cluster.events)) == ("Succeeded", told)
 
 
 def test_a_run_that_was_deleted_on_the_server_is_not_started_again(

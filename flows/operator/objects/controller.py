@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
-from flows.errors import ClusterError, ObjectError, PrefectApiError
+from flows.errors import ClusterError, ObjectError, PrefectApiError, RunRefusedError
 from flows.operator.kube import Reference
 from flows.operator.objects.kube import Held, Objects
 from flows.operator.objects.runs import FlowRuns
@@ -63,6 +63,7 @@ class Controller:
             held = self._objects.all()
             self._cancel_orphans(flow_runs, under_way, held)
             self._delete_expired(held)
+            self._observe(held)
             unfinished = [one for one in held if not one.status.finished]
             # What has no run yet comes first: it shall not wait for the news of the others.
             self._follow(flow_runs, under_way, sorted(unfinished, key=lambda one: one.status.flow_run_id is not None))
@@ -83,7 +84,14 @@ class Controller:
             if ttl_seconds is None or ended is None:
                 continue
             if (now - datetime.fromisoformat(ended)).total_seconds() >= ttl_seconds:
-                self._paced(lambda one=one: self._objects.delete(one))  # type: ignore[misc]
+                self._pace()
+                self._objects.delete(one)
+
+    def _observe(self, held: Sequence[Held]) -> None:
+        """What may change in a finished object is its time to live."""
+        for one in held:
+            if one.status.finished:
+                self._update(one, one.status.model_copy(update={"observed_generation": one.generation}))
 
     def _follow(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], unfinished: Sequence[Held]) -> None:
         ended = [
@@ -108,26 +116,29 @@ class Controller:
         troubles: Mapping[str, Trouble],
     ) -> Status:
         now = datetime.now(UTC)
-        if one.spec is None:
-            return unable(one.status, one.generation, "InvalidSpec", one.fault, now, final=True)
         if run is None and one.status.flow_run_id is not None:
             gone = f"Flow run {one.status.flow_run_id} is not on the Prefect server any more; create a new object."
             return unable(one.status, one.generation, "FlowRunGone", gone, now, final=True)
         if run is None:
+            if one.spec is None:
+                return unable(one.status, one.generation, "InvalidSpec", one.fault, now, final=True)
             try:
                 run = flow_runs.start(one.spec, one.reference.name, one.reference.uid)
             except ObjectError as error:
-                return unable(one.status, one.generation, "NoDeployment", str(error), now, final=False)
+                return unable(one.status, one.generation, error.reason, str(error), now, final=False)
         outcome = outcomes.get(run.id)
         return of_run(one.status, one.generation, run, self._run_url(run.id), troubles.get(run.id), outcome, now)
 
     def _update(self, one: Held, status: Status) -> None:
         if status == one.status:
             return
-        self._paced(lambda: self._objects.write_status(one, status))
+        self._pace()
+        if not self._objects.write_status(one, status):
+            return
         for reason, message in _news(one.status, status):
             bad = reason != "Running" and _is_bad(status)
-            self._paced(lambda r=reason, m=message, b=bad: self._post_event(one.reference, r, m or r, b))  # type: ignore[misc]
+            self._pace()
+            self._post_event(one.reference, reason, message or reason, bad)
 
     def _say_of_all(self, reason: str, message: str) -> None:
         """The server is away: say so where something is waited for."""
@@ -140,10 +151,10 @@ class Controller:
         except ClusterError as error:
             _log.warning("%s", error)
 
-    def _paced(self, write: Callable[[], None]) -> None:
+    def _pace(self) -> None:
+        """Wait until the API server may be written to again."""
         time.sleep(max(0.0, self._next_write_at - time.monotonic()))
         self._next_write_at = time.monotonic() + 1 / WRITES_PER_SECOND
-        write()
 
 
 def _news(before: Status, after: Status) -> Iterator[tuple[str, str]]:
@@ -159,7 +170,15 @@ def _is_bad(status: Status) -> bool:
     return status.phase == "Failed" or any(one.reason in _BAD for one in status.conditions)
 
 
-_BAD = {"PrefectUnavailable", "NoDeployment", "OOMKilled", "ImagePullBackOff", "ErrImagePull", "Unschedulable"}
+_BAD = {
+    "PrefectUnavailable",
+    ObjectError.reason,
+    RunRefusedError.reason,
+    "OOMKilled",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "Unschedulable",
+}
 
 
 def _count(held: Sequence[Held]) -> dict[tuple[str, ...], float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubernetes.client import ApiException, CoreV1Api, CustomObjectsApi
+from kubernetes.client import ApiException, CoreV1Api, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from flows.operator.kube import Cluster, Reference, answers
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
+_CONFLICT = 409
 _RUN_LABEL = "prefect.io/flow-run-id"
 _JSON: TypeAdapter[JsonObject] = TypeAdapter(dict[str, JsonValue])
 _BAD_WAITS = {
@@ -33,10 +34,11 @@ _BAD_WAITS = {
 
 @dataclass(frozen=True)
 class Held:
-    """An object as the cluster holds it. spec: None where it can't be read, which fault says."""
+    """An object as the cluster holds it, at a version of it. spec: None where it can't be read, which fault says."""
 
     kind: type[Specification]
     reference: Reference
+    version: str
     generation: int
     spec: Specification | None
     fault: str
@@ -66,26 +68,39 @@ class Objects:
         for item in _JSON.validate_python(found)["items"]:  # type: ignore[union-attr]
             yield _held(kind, _JSON.validate_python(item))
 
-    def write_status(self, held: Held, status: Status) -> None:
-        """Replace the status; an object that is gone is left alone."""
-        self._change(held, status)
+    def write_status(self, held: Held, status: Status) -> bool:
+        """Replace the status; one that is gone or has changed since, or is another of its name, is left alone.
+
+        Returns:
+            Whether the status was written.
+        """
+        return self._change(held, status)
 
     def delete(self, held: Held) -> None:
-        """Delete the object; nothing happens where it is gone already."""
+        """Delete the object, with the same care."""
         self._change(held, None)
 
-    def _change(self, held: Held, status: Status | None) -> None:
+    def _change(self, held: Held, status: Status | None) -> bool:
         where = (GROUP, VERSION, self._namespace, held.kind.plural, held.reference.name)
         with answers(f"{held.kind.kind} {held.reference.name} in the namespace {self._namespace}"):
             try:
                 if status is None:
-                    self._custom.delete_namespaced_custom_object(*where, _request_timeout=_TIMEOUT_SECONDS)
+                    options = V1DeleteOptions(preconditions=V1Preconditions(resource_version=held.version))
+                    self._custom.delete_namespaced_custom_object(
+                        *where, body=options, _request_timeout=_TIMEOUT_SECONDS
+                    )
                 else:
-                    body = {"status": status.model_dump(mode="json", by_alias=True)}
+                    # A patch that names a uid is taken by an object of another: only the version is compared.
+                    body = {
+                        "metadata": {"resourceVersion": held.version},
+                        "status": status.model_dump(mode="json", by_alias=True),
+                    }
                     self._custom.patch_namespaced_custom_object_status(*where, body, _request_timeout=_TIMEOUT_SECONDS)
             except ApiException as error:
-                if error.status != _NOT_FOUND:
+                if error.status not in {_NOT_FOUND, _CONFLICT}:
                     raise
+                return False
+        return True
 
     def troubles(self) -> dict[str, Trouble]:
         """What keeps pods of flow runs from running, or ended them, by the id of the run."""
@@ -115,6 +130,7 @@ def _held(kind: type[Specification], item: Mapping[str, JsonValue]) -> Held:
     return Held(
         kind,
         reference,
+        str(metadata["resourceVersion"]),
         TypeAdapter(int).validate_python(metadata["generation"]),
         spec,
         fault,

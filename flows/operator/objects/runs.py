@@ -19,13 +19,13 @@ from prefect.client.schemas.filters import (
     FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
 
-from flows.errors import ObjectError
+from flows.errors import ObjectError, RunRefusedError
 from flows.operator.objects.schema import Specification
 from flows.operator.objects.status import Run
-from flows.operator.prefect_api import prefect_client
+from flows.operator.prefect_api import prefect_client, refusal
 from flows.outcome import KEY, Outcome
 
 _NAMESPACE = "kubernetes-object:"
@@ -33,6 +33,8 @@ _UID = "uid:"
 _PAGE = 200
 _BATCH = 50
 """Ids of one query; each may have several artifacts."""
+_OF_THE_OBJECT = {400, 409, 422}
+"""What the server answers to a flow run that it does not take."""
 _UNDER_WAY = [
     StateType.SCHEDULED,
     StateType.PENDING,
@@ -91,17 +93,24 @@ class FlowRuns:
 
         Raises:
             ObjectError: there is no such deployment.
+            RunRefusedError: the server does not take it.
         """
-        return _run(
-            self._client.create_flow_run_from_deployment(
-                self._deployment(spec.deployment),
+        deployment = self._deployment(spec.deployment)
+        try:
+            made = self._client.create_flow_run_from_deployment(
+                deployment,
                 parameters=spec.parameters,
                 name=name,
                 tags=[self._tag, f"{_UID}{uid}"],
                 idempotency_key=uid,
                 job_variables=spec.job_variables,
             )
-        )
+        except PrefectHTTPStatusError as error:
+            # Any other answer is the server's fault, and concerns all objects.
+            if error.response.status_code not in _OF_THE_OBJECT:
+                raise
+            raise RunRefusedError(refusal(error)) from error
+        return _run(made)
 
     def cancel(self, run_id: str) -> None:
         """Ask a flow run to end; one that is gone or has ended stays as it is."""
