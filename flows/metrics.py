@@ -178,6 +178,12 @@ RECONCILE_LAST_SUCCESS = _of_operator(
 CUSTOM_RESOURCES = _of_operator(
     "objects", "gauge", "objects", "Experiments and ParameterSweeps in the cluster, by kind and phase.", "kind", "phase"
 )
+KUBERNETES_REQUESTS = _of_operator(
+    "kubernetes_requests_total",
+    "counter",
+    "requests",
+    "Requests to the API server of Kubernetes; watches are not among them.",
+)
 
 METRICS = tuple(value for value in list(globals().values()) if isinstance(value, MetricDefinition))
 

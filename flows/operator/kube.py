@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flows.errors import ClusterError
+from flows.operator.pace import Pace
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api, V1ConfigMap
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
 
+REQUESTS_PER_SECOND = 20.0
+"""To the API server, which others use too."""
 _LONGEST_MESSAGE = 1024
 """Characters of an Event's message that Kubernetes takes."""
 COMPONENT = "taxi-flows-operator"
@@ -38,10 +41,23 @@ class Reference:
 
 
 class Cluster:
-    """Secrets, ConfigMaps and Events of one cluster."""
+    """Secrets, ConfigMaps and Events of one cluster, which is asked at a bounded rate."""
 
     def __init__(self, core: CoreV1Api) -> None:
         self.core = core
+        self._pace = Pace(REQUESTS_PER_SECOND)
+
+    @property
+    def requests(self) -> int:
+        """How often the API server was asked."""
+        return self._pace.count
+
+    @contextmanager
+    def asked(self, what: str) -> Iterator[None]:
+        """Once it is our turn to ask; what goes wrong then is a ClusterError about what was asked for."""
+        self._pace.wait()
+        with _answers(what):
+            yield
 
     def secret(self, namespace: str, name: str) -> dict[str, str]:
         """The keys of a Secret.
@@ -50,7 +66,7 @@ class Cluster:
             ClusterError: it is not there, can't be read, or the cluster does not answer.
         """
         what = f"Secret {name} in the namespace {namespace}"
-        with answers(what):
+        with self.asked(what):
             data = self.core.read_namespaced_secret(name, namespace, _request_timeout=_TIMEOUT_SECONDS).data or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
@@ -60,7 +76,7 @@ class Cluster:
         Raises:
             ClusterError: it is not there, can't be read, or the cluster does not answer.
         """
-        with answers(_config_map(namespace, name)):
+        with self.asked(_config_map(namespace, name)):
             return self._read(namespace, name).data or {}
 
     def config_map_reference(self, namespace: str, name: str) -> Reference:
@@ -69,7 +85,7 @@ class Cluster:
         Raises:
             ClusterError: it is not there, can't be read, or the cluster does not answer.
         """
-        with answers(_config_map(namespace, name)):
+        with self.asked(_config_map(namespace, name)):
             metadata = self._read(namespace, name).metadata
         return Reference("v1", "ConfigMap", namespace, name, str(metadata.uid if metadata else ""))
 
@@ -93,7 +109,7 @@ class Cluster:
             last_timestamp=now,
             count=1,
         )
-        with answers(f"an Event of {about.kind} {about.name} in the namespace {about.namespace}"):
+        with self.asked(f"an Event of {about.kind} {about.name} in the namespace {about.namespace}"):
             self.core.create_namespaced_event(about.namespace, event, _request_timeout=_TIMEOUT_SECONDS)
 
     def config_map_if_there(self, namespace: str, name: str) -> dict[str, str] | None:
@@ -104,7 +120,7 @@ class Cluster:
         """
         from kubernetes.client import ApiException
 
-        with answers(_config_map(namespace, name)):
+        with self.asked(_config_map(namespace, name)):
             try:
                 return self._read(namespace, name).data or {}
             except ApiException as error:
@@ -122,7 +138,7 @@ class Cluster:
 
         body = V1ConfigMap(metadata=V1ObjectMeta(name=name, labels=LABELS), data=data)
         exists = self.config_map_if_there(namespace, name) is not None
-        with answers(_config_map(namespace, name)):
+        with self.asked(_config_map(namespace, name)):
             if exists:
                 self.core.patch_namespaced_config_map(name, namespace, body, _request_timeout=_TIMEOUT_SECONDS)
             else:
@@ -165,8 +181,8 @@ def _config_map(namespace: str, name: str) -> str:
 
 
 @contextmanager
-def answers(what: str) -> Iterator[None]:
-    """Turn what goes wrong with the cluster into a ClusterError about what was asked for."""
+def _answers(what: str) -> Iterator[None]:
+    """Turn what goes wrong into a ClusterError."""
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 

@@ -15,7 +15,7 @@ from flows.operator.healing import EVERY_SECONDS as HEALING_SECONDS
 from flows.operator.healing import Healing
 from flows.operator.objects.controller import EVERY_SECONDS as OBJECTS_SECONDS
 from flows.operator.objects.controller import Controller
-from flows.operator.objects.kube import objects_of
+from flows.operator.objects.kube import Objects
 from flows.operator.objects.runs import flow_runs
 from flows.operator.objects.schema import GROUP, KINDS, VERSION
 from flows.operator.platform import Platform
@@ -78,9 +78,10 @@ def serve(platform: Platform, port: int) -> None:
     cluster, telemetry = platform.cluster, Telemetry()
     healing = Healing(platform, telemetry)
     controller = Controller(
-        objects_of(cluster, platform.namespace), lambda: flow_runs(platform.namespace), cluster.post_event, _run_url
+        Objects(cluster, platform.namespace), lambda: flow_runs(platform.namespace), cluster.post_event, _run_url
     )
     telemetry.counts_objects(lambda: controller.count)
+    telemetry.counts_requests(lambda: cluster.requests)
     loops = Loop("healing", healing.turn, HEALING_SECONDS), Loop("objects", controller.turn, OBJECTS_SECONDS)
     with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), healing.ready):
         for loop in loops:

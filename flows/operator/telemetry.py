@@ -41,6 +41,10 @@ class Telemetry:
         """Ask for the number of objects by kind and phase when Prometheus does."""
         self.registry.register(Families(lambda: [family(metrics.CUSTOM_RESOURCES, count())]))
 
+    def counts_requests(self, count: Callable[[], int]) -> None:
+        """Ask for the number of requests to Kubernetes when Prometheus does."""
+        self.registry.register(Families(lambda: [family(metrics.KUBERNETES_REQUESTS, {(): count()})]))
+
     def _counter(self, definition: MetricDefinition) -> Counter:
         return Counter(definition.name, definition.help, definition.labels, registry=self.registry)
 

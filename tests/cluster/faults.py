@@ -119,13 +119,14 @@ def fires(name: str, state: str = "firing") -> None:
 
 @contextmanager
 def away(part: str, namespace: str = PLATFORM) -> Iterator[None]:
-    """Without the pods of a Deployment or StatefulSet, which are back when it ends."""
+    """Without the pods of a Deployment or StatefulSet, back when it ends; one that is gone by then stays so."""
     kubectl("scale", part, "-n", namespace, "--replicas=0")
     try:
         yield
     finally:
-        kubectl("scale", part, "-n", namespace, "--replicas=1")
-        kubectl("rollout", "status", part, "-n", namespace, "--timeout=180s")
+        if kubectl("get", part, "-n", namespace, "--ignore-not-found"):
+            kubectl("scale", part, "-n", namespace, "--replicas=1")
+            kubectl("rollout", "status", part, "-n", namespace, "--timeout=180s")
 
 
 @contextmanager

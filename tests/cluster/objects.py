@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.kube import FLOWS, apply, get, kubectl, wait_until
 from tests.cluster.runs import Cluster
@@ -47,6 +48,33 @@ def applied(*objects: dict[str, Any]) -> Iterator[list[str]]:
         kubectl("delete", "-n", FLOWS, "--ignore-not-found", "--wait=false", *names)
 
 
+@contextmanager
+def replicas(number: int) -> Iterator[None]:
+    """With that many operators, and one again when it ends."""
+    kubectl("scale", OPERATOR, "-n", FLOWS, f"--replicas={number}")
+    try:
+        kubectl("rollout", "status", OPERATOR, "-n", FLOWS, "--timeout=120s")
+        yield
+    finally:
+        kubectl("scale", OPERATOR, "-n", FLOWS, "--replicas=1")
+
+
+def operator_total(metric: str, pod: str = OPERATOR) -> float:
+    """Sum of a metric's series, as an operator tells them itself, now."""
+    ask = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:9107/metrics').read().decode())"
+    return sum_of(kubectl("exec", "-n", FLOWS, pod, "--", "python", "-c", ask), metric, {})
+
+
+def sum_of(exposition: str, metric: str, labels: Mapping[str, str]) -> float:
+    """Sum of those series of a metric that have these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == metric and labels.items() <= sample.labels.items()
+    )
+
+
 def fresh(prefix: str) -> str:
     """A name that no earlier test has used."""
     return f"{prefix}-{uuid4().hex[:6]}"
@@ -77,6 +105,11 @@ def runs_of(cluster: Cluster, uid: str) -> list[FlowRun]:
 def uid_of(name: str) -> str:
     """Of `kind/name`."""
     return str(get(FLOWS, name)["metadata"]["uid"])
+
+
+def reasons(name: str) -> set[str]:
+    """Those that the conditions of `kind/name` give."""
+    return {one["reason"] for one in status(name).get("conditions", [])}
 
 
 def events_of(uid: str, namespace: str = FLOWS) -> list[str]:

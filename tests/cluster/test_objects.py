@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from prefect.client.schemas.actions import DeploymentUpdate
 
-from tests.cluster.kube import FLOWS, kubectl, wait_until
+from tests.cluster.conftest import MONTHS
+from tests.cluster.kube import FLOWS, frozen, kubectl, wait_until
 from tests.cluster.objects import (
     FINISHED,
     applied,
@@ -14,6 +21,7 @@ from tests.cluster.objects import (
     events_of,
     experiment,
     fresh,
+    reasons,
     refusal,
     runs_of,
     status,
@@ -21,6 +29,7 @@ from tests.cluster.objects import (
     until_phase,
 )
 from tests.cluster.runs import Cluster, pod_of
+from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.cluster
 
@@ -85,12 +94,18 @@ REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("Experiment", {"dataSource": "x", "maxSamples": 0}, "greater than or equal to 1"),
     ("Experiment", {"dataSource": "x", "seed": -1}, "greater than or equal to 0"),
     ("Experiment", {"dataSource": "x", "hours": "7-7"}, "hours names an empty span"),
+    ("Experiment", {"dataSource": "x", "hours": "7-07"}, "hours names an empty span"),
     ("Experiment", {"dataSource": "x", "hours": "25-3"}, "spec.hours in body should match"),
     ("Experiment", {"dataSource": "x", "weekdays": "monday"}, "spec.weekdays in body should match"),
     ("Experiment", {"dataSource": "x", "useLocationIds": "yes"}, "must be of type boolean"),
     ("Experiment", {"dataSource": "x", "ttlSecondsAfterFinished": -1}, "greater than or equal to 0"),
     ("Experiment", {"dataSource": "x", "resources": {"memory": "much"}}, "spec.resources.memory in body should match"),
     ("Experiment", {"dataSource": "x", "resources": {"gpu": 1}}, 'unknown field "spec.resources.gpu"'),
+    (
+        "Experiment",
+        {"dataSource": "x", "resources": {"cpuRequest": "1500m", "cpuLimit": "1.2"}},
+        "resources.cpuRequest is above resources.cpuLimit",
+    ),
     ("Experiment", {"dataSource": "x", "epsilon": 0.5}, 'unknown field "spec.epsilon"'),
     ("ParameterSweep", {"dataSource": "x", "epsValues": []}, "should have at least 1 items"),
     ("ParameterSweep", {"dataSource": "x", "epsValues": [0.1, 0.1]}, "epsValues has a value twice"),
@@ -138,3 +153,67 @@ def test_why_a_pod_died_stands_in_the_status_and_the_events(months: tuple[str, .
         assert found["phase"] == "Failed"
         assert {one["type"]: one["status"] for one in found["conditions"]}["Failed"] == "True"
         assert "OOMKilled" in events_of(uid_of(name))
+
+
+def test_a_sweep_tells_why_a_pod_of_its_cells_died(months: tuple[str, ...]) -> None:
+    cells = {"epsValues": [0.1, 0.2], "minSamplesValues": [50], "resources": {"memory": "120Mi"}}
+    hungry = custom("ParameterSweep", fresh("hungry"), {"dataSource": months[1], "maxSamples": 50000, **cells})
+    with applied(hungry) as (name,):
+        assert until_phase(name, FINISHED)["phase"] == "Failed"
+        assert "OOMKilled" in events_of(uid_of(name))
+
+
+IMAGE = "registry.invalid/taxi-flows:none"
+
+
+@contextmanager
+def image(cluster: Cluster, deployment: str) -> Iterator[None]:
+    """While it lasts the deployment's pods are to have an image that is nowhere."""
+    held = cluster.prefect.read_deployment_by_name(deployment)
+    assert held.job_variables is not None
+    wanted = {**held.job_variables, "image": IMAGE}
+    cluster.prefect.update_deployment(held.id, DeploymentUpdate(job_variables=wanted))
+    try:
+        yield
+    finally:
+        cluster.prefect.update_deployment(held.id, DeploymentUpdate(job_variables=held.job_variables))
+
+
+def test_an_image_that_is_nowhere_is_told(cluster: Cluster, months: tuple[str, ...], by_hand: dict[str, str]) -> None:
+    with ExitStack() as changed:
+        for deployment in ("experiment_pipeline/default", "sweep_cells_flow/sequential"):
+            changed.enter_context(frozen(by_hand, f"deployment/{deployment}"))
+            changed.enter_context(image(cluster, deployment))
+        sweep = custom("ParameterSweep", fresh("nowhere"), {"dataSource": months[0], "epsValues": [0.1]})
+        with applied(experiment(fresh("nowhere"), dataSource=months[0]), sweep) as names:
+            for name in names:
+                wait_until(partial(tells, name, "ImagePullBackOff"), f"the reason of {name}", 180, 2)
+                assert IMAGE in status(name)["conditions"][0]["message"]
+
+
+def tells(name: str, reason: str) -> bool:
+    return reason in reasons(name) and reason in events_of(uid_of(name))
+
+
+EXAMPLES = sorted((REPOSITORY / "examples" / "kubernetes").glob("*.yaml"))
+
+
+@pytest.mark.smoke
+def test_the_examples_succeed_and_kubectl_shows_it(cluster: Cluster, real_files: Path) -> None:
+    examples = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in EXAMPLES]
+    for month in {one["spec"]["dataSource"] for one in examples}:
+        if cluster.store.stat("taxi-data", month) is None:
+            cluster.store.put_file("taxi-data", month, real_files / "coords" / MONTHS[1])
+    files = [word for file in EXAMPLES for word in ("-f", str(file))]
+    try:
+        kubectl("apply", "-n", FLOWS, *files)
+        names = [f"{one['kind'].lower()}/{one['metadata']['name']}" for one in examples]
+        kubectl("wait", "-n", FLOWS, "--for=condition=Succeeded", "--timeout=600s", *names, timeout_seconds=620)
+        lines = [line.split() for line in kubectl("get", "-n", FLOWS, "experiments,parametersweeps").splitlines()]
+        experiments, sweeps = (lines[at + 1] for at, line in enumerate(lines) if line[:1] == ["NAME"])
+        assert lines[0] == ["NAME", "PHASE", "ADAPTER", "EPS", "MIN-SAMPLES", "CLUSTERS", "SCORE", "AGE"]
+        assert experiments[1:5] == ["Succeeded", "grid", "0.1", "50"]
+        assert experiments[5:7] == [str(status(names[0])[field]) for field in ("clusters", "score")]
+        assert sweeps[1:6] == ["Succeeded", "grid", "12", "12", "0"]
+    finally:
+        kubectl("delete", "-n", FLOWS, "--ignore-not-found", "--wait=false", *files)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from flows.operator.objects.controller import WRITES_PER_SECOND
+from flows.metrics import KUBERNETES_REQUESTS
+from flows.operator.kube import REQUESTS_PER_SECOND
 from tests.cluster.faults import away
-from tests.cluster.kube import FLOWS, get, kubectl, wait_until
+from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, wait_until
 from tests.cluster.objects import (
     FINISHED,
     OPERATOR,
     applied,
     experiment,
     fresh,
+    operator_total,
+    reasons,
+    replicas,
     runs_of,
-    status,
+    sum_of,
     uid_of,
     until_phase,
 )
@@ -42,35 +46,80 @@ def test_while_prefect_is_away_the_status_says_so(cluster: Cluster, months: tupl
         assert len(runs_of(cluster, uid_of(name))) == 1
 
 
-def reasons(name: str) -> set[str]:
-    return {one["reason"] for one in status(name).get("conditions", [])}
+KILLS = 4
+KILLER = """
+import os, random, signal, sys, time
+
+def pids_of_operators():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline") as file:
+                words = file.read().split("\\0")
+        except OSError:
+            continue
+        if "operate" in words and "--flows-namespace" in words:
+            yield int(pid)
+
+moments = random.Random(int(sys.argv[1]))
+for kill in range(int(sys.argv[2])):
+    while not (pids := list(pids_of_operators())):
+        time.sleep(0.05)
+    time.sleep(moments.uniform(0, 6))
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    print("killed", pids, flush=True)
+    while set(pids) & set(pids_of_operators()):
+        time.sleep(0.05)
+"""
+"""Runs beside the processes of the node: no SIGKILL from within a container reaches its first process."""
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_an_operator_that_is_killed_starts_nothing_twice(cluster: Cluster, months: tuple[str, ...], seed: int) -> None:
+def test_an_operator_that_is_killed_while_objects_come_starts_nothing_twice(
+    cluster: Cluster, months: tuple[str, ...], environment: Mapping[str, str], seed: int
+) -> None:
     moments, prefix = random.Random(seed), fresh("killed")  # noqa: S311  (no secret)
-    wanted = [experiment(f"{prefix}-{n}", dataSource=months[0]) for n in range(30)]
-    with applied(*wanted) as names:
-        for _ in range(4):
-            time.sleep(moments.uniform(0, 4))
-            kubectl("delete", "pods", "-l", "taxi-flows/serves=metrics", "-n", FLOWS, "--grace-period=0", "--force")
+    killer = on_the_node(pod(prefix, "default", environment["TAXI_IMAGE_EXPERIMENT"], killing(seed)))
+    with ExitStack() as objects:
+        objects.callback(kubectl, "rollout", "restart", OPERATOR, "-n", FLOWS)
+        objects.callback(kubectl, "delete", "pod", prefix, "-n", "default", "--wait=false")
+        apply(killer)
+        names = []
+        for n in range(30):
+            names += objects.enter_context(applied(experiment(f"{prefix}-{n}", dataSource=months[0])))
+            time.sleep(moments.uniform(0, 2))
+        assert kubectl("logs", prefix, "-n", "default").count("killed") >= 2, "while objects came"
+        wait_until(lambda: phase_of(prefix) == "Succeeded", f"{KILLS} kills", 300, 2)
         for name in names:
             until_phase(name, FINISHED, 900)
-        counts = [len(runs_of(cluster, uid_of(name))) for name in names]
-    assert counts == [1] * 30
+        assert [len(runs_of(cluster, uid_of(name))) for name in names] == [1] * 30
+        (operator,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
+        (container,) = operator["status"]["containerStatuses"]
+        assert (container["restartCount"], container["lastState"]["terminated"]["exitCode"]) == (KILLS, 137)
+
+
+def killing(seed: int) -> list[str]:
+    return ["python", "-c", KILLER, str(seed), str(KILLS)]
+
+
+def on_the_node(spec: dict[str, Any]) -> dict[str, Any]:
+    """The pod as root among the processes of its node."""
+    (container,) = spec["spec"]["containers"]
+    kill = {"runAsUser": 0, "runAsNonRoot": False, "capabilities": {"drop": ["ALL"], "add": ["KILL", "SYS_PTRACE"]}}
+    return {**spec, "spec": {**spec["spec"], "hostPID": True, "containers": [{**container, "securityContext": kill}]}}
+
+
+def phase_of(pod_name: str) -> str:
+    return str(get("default", "pod", pod_name)["status"].get("phase"))
 
 
 def test_two_operators_start_each_run_once(cluster: Cluster, months: tuple[str, ...]) -> None:
-    kubectl("scale", OPERATOR, "-n", FLOWS, "--replicas=2")
-    try:
-        kubectl("rollout", "status", OPERATOR, "-n", FLOWS, "--timeout=120s")
-        prefix = fresh("two")
-        with applied(*(experiment(f"{prefix}-{n}", dataSource=months[0]) for n in range(6))) as names:
-            for name in names:
-                assert until_phase(name, FINISHED, 400)["phase"] == "Succeeded"
-            assert [len(runs_of(cluster, uid_of(name))) for name in names] == [1] * 6
-    finally:
-        kubectl("scale", OPERATOR, "-n", FLOWS, "--replicas=1")
+    prefix = fresh("two")
+    wanted = [experiment(f"{prefix}-{n}", dataSource=months[0]) for n in range(6)]
+    with replicas(2), applied(*wanted) as names:
+        for name in names:
+            assert until_phase(name, FINISHED, 400)["phase"] == "Succeeded"
+        assert [len(runs_of(cluster, uid_of(name))) for name in names] == [1] * 6
 
 
 RSS_MIB, OBJECTS = 250, 100
@@ -79,18 +128,21 @@ RSS_MIB, OBJECTS = 250, 100
 def test_a_hundred_objects_at_once(cluster: Cluster, months: tuple[str, ...], record_property: Any) -> None:
     prefix = fresh("hundred")
     wanted = [experiment(f"{prefix}-{n}", dataSource=months[0], evaluate=False) for n in range(OBJECTS)]
-    writes, started = status_writes(), time.monotonic()
+    writes, requests, started = status_writes(), operator_total(KUBERNETES_REQUESTS.name), time.monotonic()
     with applied(*wanted) as names:
         applied_at = time.monotonic()
         wait_until(lambda: all("flowRunId" in one for one in statuses(prefix)) or None, "a run for each", 120, 2)
         record_property("all runs are made after", f"{time.monotonic() - applied_at:.0f} s")
-        per_second = (status_writes() - writes) / (time.monotonic() - started)
-        record_property("status writes", f"{per_second:.1f}/s")
-        assert per_second <= WRITES_PER_SECOND
+        seconds = time.monotonic() - started
+        record_property("status writes", f"{(status_writes() - writes) / seconds:.1f}/s")
+        record_property("requests", f"{(operator_total(KUBERNETES_REQUESTS.name) - requests) / seconds:.1f}/s")
         for name in names:
             assert until_phase(name, FINISHED, 3600)["phase"] == "Succeeded"
         record_property("all have ended after", f"{time.monotonic() - applied_at:.0f} s")
-        record_property("status writes for each object", f"{(status_writes() - writes) / OBJECTS:.1f}")
+        seconds = time.monotonic() - started
+        asked = operator_total(KUBERNETES_REQUESTS.name) - requests
+        record_property("requests, to the end", f"{asked / seconds:.1f}/s, {asked / OBJECTS:.1f} for each object")
+        assert status_writes() - writes <= asked <= REQUESTS_PER_SECOND * seconds
         proc = kubectl("exec", "-n", FLOWS, OPERATOR, "--", "cat", "/proc/1/status")
         rss_mib = int(next(line.split()[1] for line in proc.splitlines() if line.startswith("VmHWM"))) / 1024
         record_property("largest RSS of the operator", f"{rss_mib:.0f} MiB")
@@ -100,14 +152,8 @@ def test_a_hundred_objects_at_once(cluster: Cluster, months: tuple[str, ...], re
 
 def status_writes() -> float:
     """How often the API server was asked to change the status of an Experiment; none but the operator may."""
-    families = text_string_to_metric_families(kubectl("get", "--raw", "/metrics"))
     wanted = {"group": "taxi.flows", "resource": "experiments", "subresource": "status"}
-    return sum(
-        sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == "apiserver_request_total" and wanted.items() <= sample.labels.items()
-    )
+    return sum_of(kubectl("get", "--raw", "/metrics"), "apiserver_request_total", wanted)
 
 
 def statuses(prefix: str) -> list[dict[str, Any]]:

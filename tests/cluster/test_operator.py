@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 
 import pytest
-from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, GlobalConcurrencyLimitCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 
+from flows.metrics import RECONCILE
+from flows.operator.inventory import CONFIG_MAP, KEY, Inventory
+from flows.operator.state import Kind
 from tests.cluster.faults import away
 from tests.cluster.kube import FLOWS, RELEASE, frozen, get, kubectl, release, wait_until, write_release
-from tests.cluster.objects import OPERATOR, events_of
+from tests.cluster.objects import OPERATOR, events_of, operator_total, replicas
 from tests.cluster.prometheus import total
 from tests.cluster.runs import Cluster
 
 pytestmark = pytest.mark.cluster
 
+STALE = "stale"
 DAILY, WEEKLY = "daily_adapter_comparison_flow/default", "weekly_parameter_sweep_flow/default"
 HEALED_SECONDS = 90
 
@@ -62,6 +68,36 @@ def delete_automation(cluster: Cluster) -> None:
         cluster.prefect.delete_automation(one.id)
 
 
+def limit(cluster: Cluster, name: str) -> int | None:
+    found = cluster.prefect.read_deployment_by_name(name).global_concurrency_limit
+    return None if found is None else found.limit
+
+
+def lift_limit(cluster: Cluster) -> None:
+    found = cluster.prefect.read_deployment_by_name(WEEKLY)
+    cluster.prefect.update_deployment(found.id, DeploymentUpdate(concurrency_limit=99))
+    assert limit(cluster, WEEKLY) == 99
+
+
+def leave_behind(cluster: Cluster) -> None:
+    """A limit and a deployment that were declared once: they are in the inventory."""
+    cluster.prefect.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=STALE, limit=1))
+    flow = cluster.prefect.read_deployment_by_name("experiment_pipeline/default")
+    cluster.prefect.create_deployment(
+        flow_id=flow.flow_id, name=STALE, work_pool_name="sequential", entrypoint=flow.entrypoint
+    )
+    held = Inventory.from_text(get(FLOWS, "configmap", CONFIG_MAP)["data"][KEY], CONFIG_MAP)
+    entries = [(Kind.CONCURRENCY_LIMIT, STALE), (Kind.DEPLOYMENT, f"experiment_pipeline/{STALE}")]
+    data = json.dumps({"data": {KEY: held.with_entries(entries).to_text()}})
+    kubectl("patch", "configmap", CONFIG_MAP, "-n", FLOWS, "--type=merge", "-p", data)
+
+
+def is_pruned(cluster: Cluster) -> bool:
+    limits = [one.name for one in cluster.prefect.read_global_concurrency_limits(limit=100)]
+    inventory = get(FLOWS, "configmap", CONFIG_MAP)["data"][KEY]
+    return STALE not in limits and not is_there(cluster, f"experiment_pipeline/{STALE}") and STALE not in inventory
+
+
 DRIFTS: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], object]]] = {
     "a schedule is paused": (lambda on: pause(on, DAILY), lambda on: is_active(on, DAILY)),
     "a work pool is edited": (edit_pool, pool_is_declared),
@@ -71,8 +107,10 @@ DRIFTS: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], object]
     ),
     "an automation is deleted": (
         delete_automation,
-        lambda on: bool(on.prefect.read_automations_by_name("zombie-flow-runs")),
+        lambda on: len(on.prefect.read_automations_by_name("zombie-flow-runs")) == 1,
     ),
+    "a concurrency limit is lifted": (lift_limit, lambda on: limit(on, WEEKLY) == 1),
+    "what is no longer declared is left": (leave_behind, is_pruned),
 }
 
 
@@ -87,6 +125,25 @@ def test_each_drift_is_healed_and_told(cluster: Cluster) -> None:
     assert events_of(uid).count("DriftHealed") >= len(DRIFTS)
     healed = f"sum(taxi_operator_drift_healed_total) >= {before + len(DRIFTS)}"
     wait_until(lambda: total(healed) or None, "the healed drifts in Prometheus", 90, 5)
+
+
+def test_two_operators_heal_each_drift_once(cluster: Cluster) -> None:
+    with replicas(2):
+        one, other = (f"pod/{pod['metadata']['name']}" for pod in get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics"))
+        for drift, _ in DRIFTS.values():
+            drift(cluster)
+        for name, (_, is_healed) in DRIFTS.items():
+            wait_until(partial(is_healed, cluster), f"the end of: {name}", HEALED_SECONDS, 2)
+        for pod in (one, other):
+            until_two_passes(pod)
+        left = [name for name, (_, is_healed) in DRIFTS.items() if not is_healed(cluster)]
+        assert left == [], "what one has healed is well for the other"
+
+
+def until_two_passes(pod: str) -> None:
+    """Wait until an operator has taken a whole pass from now on."""
+    before = operator_total(RECONCILE.name, pod)
+    wait_until(lambda: operator_total(RECONCILE.name, pod) >= before + 2, f"two passes of {pod}", 150, 5)
 
 
 @pytest.mark.smoke
@@ -145,8 +202,6 @@ def is_ready() -> bool:
 
 @pytest.mark.smoke
 def test_the_operator_stops_within_ten_seconds(stack: None) -> None:
-    import time
-
     (pod,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
     started = time.monotonic()
     kubectl("delete", "pod", pod["metadata"]["name"], "-n", FLOWS, "--grace-period=30")

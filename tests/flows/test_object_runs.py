@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from prefect import task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from flows.errors import ObjectError, RunRefusedError
@@ -42,6 +43,21 @@ def test_runs_of_another_namespace_are_not_seen_and_so_never_cancelled(client: S
     assert ours_uid in ours.under_way()
     assert theirs_uid not in ours.under_way()
     assert list(theirs.under_way()) == [theirs_uid]
+
+
+def test_the_runs_that_another_one_has_started_are_known(client: SyncPrefectClient) -> None:
+    flow_runs = FlowRuns(client, "taxi-flows")
+    parent, stranger = (flow_runs.start(EXPERIMENT, name, str(uuid4())) for name in ("parent", "stranger"))
+    cell = client.create_task_run(a_cell, UUID(parent.id), dynamic_key="0")
+    deployment = client.read_deployment_by_name("experiment_pipeline/default")
+    child = client.create_flow_run_from_deployment(deployment.id, parent_task_run_id=cell.id)
+    assert flow_runs.children(parent.id, [str(child.id), stranger.id]) == [str(child.id)]
+    assert flow_runs.children(parent.id, [stranger.id]) == flow_runs.children(parent.id, []) == []
+
+
+@task
+def a_cell() -> None:
+    """Starts a flow run."""
 
 
 def test_a_cancelled_run_is_told_as_it_is(client: SyncPrefectClient) -> None:

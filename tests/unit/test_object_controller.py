@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +13,6 @@ import pytest
 
 from flows.errors import ObjectError, PrefectApiError, RunRefusedError
 from flows.operator.kube import Reference
-from flows.operator.objects import controller
 from flows.operator.objects.controller import Controller
 from flows.operator.objects.kube import Held, Objects
 from flows.operator.objects.runs import FlowRuns
@@ -70,6 +68,7 @@ class Server:
         self.created = 0
         self.fault: Exception | None = None
         self.spares: set[str] = set()
+        self.cells: dict[str, list[str]] = {}
 
     @contextmanager
     def open(self) -> Iterator[FlowRuns]:
@@ -84,6 +83,9 @@ class Server:
 
     def by_id(self, ids: Sequence[str]) -> dict[str, Run]:
         return {run.id: run for run in self.runs.values() if run.id in ids}
+
+    def children(self, parent_id: str, among: Sequence[str]) -> list[str]:
+        return [cell for cell in self.cells.get(parent_id, []) if cell in among]
 
     def start(self, spec: Specification, name: str, uid: str) -> Run:
         if self.fault is not None and name not in self.spares:
@@ -102,11 +104,6 @@ class Server:
     def set(self, uid: str, state: str) -> None:
         ended = CREATED if state in {"completed", "failed", "crashed", "cancelled"} else None
         self.runs[uid] = replace(self.runs[uid], state=state, name=state.title(), started_at=CREATED, ended_at=ended)
-
-
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller, "WRITES_PER_SECOND", float("inf"))
 
 
 @pytest.fixture
@@ -171,18 +168,6 @@ def test_a_new_object_does_not_wait_for_news_of_others(cluster: Cluster, server:
     cluster.put("2", EXPERIMENT)
     operator.turn()
     assert cluster.events == [("1", "Scheduled", False), ("2", "Scheduled", False), ("1", "Running", False)]
-
-
-def test_writes_to_the_cluster_keep_their_distance(
-    cluster: Cluster, operator: Controller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(controller, "WRITES_PER_SECOND", 50.0)
-    for uid in "12345":
-        cluster.put(uid, EXPERIMENT)
-    started = time.monotonic()
-    operator.turn()
-    assert cluster.writes + len(cluster.events) == 10
-    assert time.monotonic() - started >= 9 / 50
 
 
 @pytest.mark.parametrize(
@@ -351,6 +336,53 @@ def test_a_pod_out_of_memory_is_told(cluster: Cluster, server: Server, operator:
     cluster.trouble["run-1"] = Trouble("OOMKilled", "past its limit")
     operator.turn()
     assert cluster.events[-1] == ("1", "OOMKilled", True)
+
+
+def test_a_sweep_tells_of_the_pods_of_its_cells_and_of_no_others(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    for uid in "12":
+        cluster.put(uid, ParameterSweepSpecification(data_source="a"))
+    operator.turn()
+    server.set("1", "running")
+    server.set("2", "running")
+    server.cells = {"run-1": ["cell-1", "cell-2"], "run-2": ["cell-3"]}
+    cluster.trouble["cell-2"] = Trouble("ImagePullBackOff", "no such image")
+    operator.turn()
+    told = cluster.status("1").conditions[0]
+    assert (told.status, told.reason) == ("True", "ImagePullBackOff")
+    assert told.message == "flow run cell-2 of its cells: no such image"
+    assert cluster.status("2").conditions[0].reason == "Running"
+    assert ("1", "ImagePullBackOff", True) in cluster.events
+
+
+def test_a_run_that_is_retried_is_followed_again(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", EXPERIMENT.model_copy(update={"ttl_seconds_after_finished": 0}))
+    operator.turn()
+    server.set("1", "failed")
+    operator.turn()
+    server.set("1", "running")
+    operator.turn()
+    assert (cluster.status("1").phase, cluster.status("1").finished_at) == ("Running", None)
+    server.set("1", "completed")
+    operator.turn()
+    assert cluster.status("1").phase == "Succeeded"
+    operator.turn()
+    assert cluster.held == {}, "now its time is up"
+
+
+def test_a_run_that_ended_meanwhile_is_not_taken_for_a_retried_one(
+    cluster: Cluster, server: Server, operator: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.set("1", "running")
+    before = server.under_way()
+    server.set("1", "completed")
+    operator.turn()
+    monkeypatch.setattr(server, "under_way", lambda: before)
+    operator.turn()
+    assert cluster.status("1").phase == "Succeeded"
 
 
 def test_objects_are_counted_by_kind_and_phase(cluster: Cluster, server: Server, operator: Controller) -> None:

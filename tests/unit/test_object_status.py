@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flows.operator.objects.status import Best, Cells, Run, Status, Trouble, of_run, unable
+from flows.operator.objects.status import Best, Cells, Run, Status, Trouble, of_cells, of_run, unable
 from flows.outcome import Outcome
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -49,7 +49,21 @@ def test_a_pod_that_can_not_run_gives_the_reason() -> None:
     trouble = Trouble("ImagePullBackOff", "no such image")
     found = status(run("pending", "InfrastructurePending"), trouble=trouble)
     assert (found.conditions[0].reason, found.conditions[0].message) == ("ImagePullBackOff", "no such image")
-    assert status(run("running", "Running"), trouble=trouble).conditions[0].reason == "Running", "it runs by now"
+    ended = status(run("completed", "Completed"), trouble=trouble)
+    assert ended.conditions[0].reason == "Completed", "it ran all the same"
+
+
+def test_cells_that_wait_for_room_while_others_run_are_no_news() -> None:
+    full, missing = Trouble("Unschedulable", "0/1 nodes"), Trouble("ImagePullBackOff", "no such image")
+    waits = status(run("running", "Running"), trouble=of_cells({"a": full}))
+    assert (waits.conditions[0].reason, waits.conditions[0].message) == (
+        "Running",
+        "flow run a of its cells: 0/1 nodes",
+    )
+    assert status(run("running", "Running"), trouble=of_cells({"a": full, "b": missing})).conditions[0].reason == (
+        "ImagePullBackOff"
+    )
+    assert of_cells({}) is None
 
 
 def test_an_end_out_of_memory_says_so_beside_what_prefect_says() -> None:

@@ -7,7 +7,6 @@ point, be missed, or be taken by two operators at once.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -16,12 +15,10 @@ from flows.errors import ClusterError, ObjectError, PrefectApiError, RunRefusedE
 from flows.operator.kube import Reference
 from flows.operator.objects.kube import Held, Objects
 from flows.operator.objects.runs import FlowRuns
-from flows.operator.objects.status import Run, Status, Trouble, of_run, unable
+from flows.operator.objects.status import TROUBLES, Run, Status, Trouble, of_cells, of_run, unable
 from flows.outcome import Outcome
 
 EVERY_SECONDS = 5.0
-WRITES_PER_SECOND = 20.0
-"""To the API server of Kubernetes, which others use too."""
 
 _log = logging.getLogger("flows.operator")
 
@@ -45,7 +42,6 @@ class Controller:
     ) -> None:
         self._objects, self._flow_runs, self._post_event, self._run_url = objects, flow_runs, post_event, run_url
         self.count: Mapping[tuple[str, ...], float] = {}
-        self._next_write_at = 0.0
 
     def turn(self) -> None:
         """Take one turn. What does not answer is said in the log and in the objects, and asked again next time."""
@@ -62,9 +58,11 @@ class Controller:
             under_way = flow_runs.under_way()
             held = self._objects.all()
             self._cancel_orphans(flow_runs, under_way, held)
-            self._delete_expired(held)
-            self._observe(held)
-            unfinished = [one for one in held if not one.status.finished]
+            again = _retried(flow_runs, under_way, held)
+            finished = [one for one in held if one.status.finished and one.reference.uid not in again]
+            self._delete_expired(finished)
+            self._observe(finished)
+            unfinished = [one for one in held if not one.status.finished or one.reference.uid in again]
             # What has no run yet comes first: it shall not wait for the news of the others.
             self._follow(flow_runs, under_way, sorted(unfinished, key=lambda one: one.status.flow_run_id is not None))
         self.count = _count(held)
@@ -76,22 +74,20 @@ class Controller:
                 _log.info("cancelling flow run %s: its object is gone", run.id)
                 flow_runs.cancel(run.id)
 
-    def _delete_expired(self, held: Sequence[Held]) -> None:
+    def _delete_expired(self, finished: Sequence[Held]) -> None:
         now = datetime.now(UTC)
-        for one in held:
+        for one in finished:
             ttl_seconds = None if one.spec is None else one.spec.ttl_seconds_after_finished
             ended = one.status.finished_at
             if ttl_seconds is None or ended is None:
                 continue
             if (now - datetime.fromisoformat(ended)).total_seconds() >= ttl_seconds:
-                self._pace()
                 self._objects.delete(one)
 
-    def _observe(self, held: Sequence[Held]) -> None:
+    def _observe(self, finished: Sequence[Held]) -> None:
         """What may change in a finished object is its time to live."""
-        for one in held:
-            if one.status.finished:
-                self._update(one, one.status.model_copy(update={"observed_generation": one.generation}))
+        for one in finished:
+            self._update(one, one.status.model_copy(update={"observed_generation": one.generation}))
 
     def _follow(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], unfinished: Sequence[Held]) -> None:
         ended = [
@@ -126,18 +122,19 @@ class Controller:
                 run = flow_runs.start(one.spec, one.reference.name, one.reference.uid)
             except ObjectError as error:
                 return unable(one.status, one.generation, error.reason, str(error), now, final=False)
+        trouble = troubles.get(run.id)
+        if trouble is None and one.kind.has_cells:
+            trouble = of_cells({cell: troubles[cell] for cell in flow_runs.children(run.id, [*troubles])})
         outcome = outcomes.get(run.id)
-        return of_run(one.status, one.generation, run, self._run_url(run.id), troubles.get(run.id), outcome, now)
+        return of_run(one.status, one.generation, run, self._run_url(run.id), trouble, outcome, now)
 
     def _update(self, one: Held, status: Status) -> None:
         if status == one.status:
             return
-        self._pace()
         if not self._objects.write_status(one, status):
             return
         for reason, message in _news(one.status, status):
             bad = reason != "Running" and _is_bad(status)
-            self._pace()
             self._post_event(one.reference, reason, message or reason, bad)
 
     def _say_of_all(self, reason: str, message: str) -> None:
@@ -151,10 +148,16 @@ class Controller:
         except ClusterError as error:
             _log.warning("%s", error)
 
-    def _pace(self) -> None:
-        """Wait until the API server may be written to again."""
-        time.sleep(max(0.0, self._next_write_at - time.monotonic()))
-        self._next_write_at = time.monotonic() + 1 / WRITES_PER_SECOND
+
+def _retried(flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> set[str]:
+    """Uids of finished objects whose runs go on: someone retries them, or Prefect starts them again.
+
+    The runs are read once more: one that is listed as under way may have ended before the objects were read.
+    """
+    finished = [one for one in held if one.status.finished and one.reference.uid in under_way]
+    runs = flow_runs.by_id([under_way[one.reference.uid].id for one in finished])
+    still = {run.id for run in runs.values() if not run.ended}
+    return {one.reference.uid for one in finished if under_way[one.reference.uid].id in still}
 
 
 def _news(before: Status, after: Status) -> Iterator[tuple[str, str]]:
@@ -170,15 +173,7 @@ def _is_bad(status: Status) -> bool:
     return status.phase == "Failed" or any(one.reason in _BAD for one in status.conditions)
 
 
-_BAD = {
-    "PrefectUnavailable",
-    ObjectError.reason,
-    RunRefusedError.reason,
-    "OOMKilled",
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "Unschedulable",
-}
+_BAD = {"PrefectUnavailable", ObjectError.reason, RunRefusedError.reason, *TROUBLES}
 
 
 def _count(held: Sequence[Held]) -> dict[tuple[str, ...], float]:

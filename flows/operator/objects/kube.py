@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubernetes.client import ApiException, CoreV1Api, CustomObjectsApi, V1DeleteOptions, V1Preconditions
+from kubernetes.client import ApiException, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from flows.operator.kube import Cluster, Reference, answers
+from flows.operator.kube import Cluster, Reference
 from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
-from flows.operator.objects.status import Status, Trouble
+from flows.operator.objects.status import OOM_KILLED, UNSCHEDULABLE, WAITS_IN_VAIN, Status, Trouble
 from flows.operator.state import JsonObject
 
 if TYPE_CHECKING:
@@ -22,14 +22,6 @@ _NOT_FOUND = 404
 _CONFLICT = 409
 _RUN_LABEL = "prefect.io/flow-run-id"
 _JSON: TypeAdapter[JsonObject] = TypeAdapter(dict[str, JsonValue])
-_BAD_WAITS = {
-    "ImagePullBackOff",
-    "ErrImagePull",
-    "InvalidImageName",
-    "CrashLoopBackOff",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-}
 
 
 @dataclass(frozen=True)
@@ -48,15 +40,16 @@ class Held:
 class Objects:
     """What the controller asks of Kubernetes. Every call raises ClusterError where it is refused or not answered."""
 
-    def __init__(self, custom: CustomObjectsApi, core: CoreV1Api, namespace: str) -> None:
-        self._custom, self._core, self._namespace = custom, core, namespace
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster, self._namespace = cluster, namespace
+        self._custom = CustomObjectsApi(cluster.core.api_client)
 
     def all(self) -> list[Held]:
         """Every object; of a kind that the cluster does not know there are none."""
         return [held for kind in KINDS for held in self._of(kind)]
 
     def _of(self, kind: type[Specification]) -> Iterator[Held]:
-        with answers(f"{kind.plural} of the namespace {self._namespace}"):
+        with self._cluster.asked(f"{kind.plural} of the namespace {self._namespace}"):
             try:
                 found = self._custom.list_namespaced_custom_object(
                     GROUP, VERSION, self._namespace, kind.plural, _request_timeout=_TIMEOUT_SECONDS
@@ -82,7 +75,7 @@ class Objects:
 
     def _change(self, held: Held, status: Status | None) -> bool:
         where = (GROUP, VERSION, self._namespace, held.kind.plural, held.reference.name)
-        with answers(f"{held.kind.kind} {held.reference.name} in the namespace {self._namespace}"):
+        with self._cluster.asked(f"{held.kind.kind} {held.reference.name} in the namespace {self._namespace}"):
             try:
                 if status is None:
                     options = V1DeleteOptions(preconditions=V1Preconditions(resource_version=held.version))
@@ -104,17 +97,21 @@ class Objects:
 
     def troubles(self) -> dict[str, Trouble]:
         """What keeps pods of flow runs from running, or ended them, by the id of the run."""
-        with answers(f"pods of the namespace {self._namespace}"):
-            pods = self._core.list_namespaced_pod(
+        with self._cluster.asked(f"pods of the namespace {self._namespace}"):
+            pods = self._cluster.core.list_namespaced_pod(
                 self._namespace, label_selector=_RUN_LABEL, _request_timeout=_TIMEOUT_SECONDS
             ).items
-        found = {_run_id(pod): _trouble(pod) for pod in pods}
-        return {run_id: trouble for run_id, trouble in found.items() if trouble is not None}
+        return troubles_of(pods)
 
 
-def objects_of(cluster: Cluster, namespace: str) -> Objects:
-    """Those of a namespace."""
-    return Objects(CustomObjectsApi(cluster.core.api_client), cluster.core, namespace)
+def troubles_of(pods: Iterable[V1Pod]) -> dict[str, Trouble]:
+    """By the id of the flow run; of several pods of a run the newest counts."""
+    found = {_run_id(pod): _trouble(pod) for pod in sorted(pods, key=_created)}
+    return {run_id: trouble for run_id, trouble in found.items() if trouble is not None}
+
+
+def _created(pod: V1Pod) -> str:
+    return str(pod.metadata.creation_timestamp if pod.metadata is not None else "")
 
 
 def _held(kind: type[Specification], item: Mapping[str, JsonValue]) -> Held:
@@ -149,13 +146,13 @@ def _trouble(pod: V1Pod) -> Trouble | None:
         return None
     for condition in status.conditions or ():
         if condition.type == "PodScheduled" and condition.status == "False":
-            return Trouble(condition.reason or "Unschedulable", condition.message or "")
+            return Trouble(condition.reason or UNSCHEDULABLE, condition.message or "")
     for container in status.container_statuses or ():
         if container.state is None:
             continue
         waiting, ended = container.state.waiting, container.state.terminated
-        if waiting is not None and waiting.reason in _BAD_WAITS:
-            return Trouble(waiting.reason, waiting.message or "")
-        if ended is not None and ended.reason == "OOMKilled":
-            return Trouble("OOMKilled", "the container passed its memory limit")
+        if waiting is not None and waiting.reason in WAITS_IN_VAIN:
+            return Trouble(WAITS_IN_VAIN[waiting.reason], waiting.message or "")
+        if ended is not None and ended.reason == OOM_KILLED:
+            return Trouble(OOM_KILLED, "the container passed its memory limit")
     return None

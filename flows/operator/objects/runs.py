@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import (
     ArtifactFilterKey,
     FlowRunFilter,
     FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
@@ -86,6 +87,17 @@ class FlowRuns:
             found |= {
                 str(run.id): _run(run) for run in self._client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE)
             }
+        return found
+
+    def children(self, parent_id: str, among: Sequence[str]) -> list[str]:
+        """Those of these flow runs that another one has started."""
+        found: list[str] = []
+        for some in _batches(among):
+            wanted = FlowRunFilter(
+                id=FlowRunFilterId(any_=[UUID(one) for one in some]),
+                parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[UUID(parent_id)]),
+            )
+            found += [str(run.id) for run in self._client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE)]
         return found
 
     def start(self, spec: Specification, name: str, uid: str) -> Run:

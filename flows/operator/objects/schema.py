@@ -43,10 +43,17 @@ class Specification(Part):
     kind: ClassVar[str]
     plural: ClassVar[str]
     short_names: ClassVar[tuple[str, ...]]
+    has_cells: ClassVar[bool] = False
+    """Whether its run starts others, which do the work."""
     rules: ClassVar[tuple[tuple[str, str], ...]] = (
         (
-            "!has(self.hours) || self.hours.split('-')[0] != self.hours.split('-')[1]",
+            "!has(self.hours) || int(self.hours.split('-')[0]) != int(self.hours.split('-')[1])",
             "hours names an empty span: use start-end, the end excluded, such as 7-10",
+        ),
+        (
+            "!has(self.resources) || !has(self.resources.cpuRequest) || !has(self.resources.cpuLimit) || "
+            "quantity(self.resources.cpuRequest).compareTo(quantity(self.resources.cpuLimit)) <= 0",
+            "resources.cpuRequest is above resources.cpuLimit: Kubernetes takes no such pod",
         ),
     )
     """CEL over spec, with the message where it is false."""
@@ -116,6 +123,7 @@ class ParameterSweepSpecification(Specification):
     kind = "ParameterSweep"
     plural = "parametersweeps"
     short_names = ("sweep",)
+    has_cells = True
     rules = (
         *Specification.rules,
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -78,6 +79,30 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will come of it any more, unless someone retries it."""
+        return _PHASES.get(self.state) in FINISHED
+
+
+UNSCHEDULABLE, OOM_KILLED = "Unschedulable", "OOMKilled"
+WAITS_IN_VAIN = {
+    "ErrImagePull": "ImagePullBackOff",  # the two take turns
+    **{
+        reason: reason
+        for reason in (
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "CrashLoopBackOff",
+            "CreateContainerConfigError",
+            "CreateContainerError",
+        )
+    },
+}
+"""What a container waits for that will not come by itself, and the word for it."""
+TROUBLES = frozenset({UNSCHEDULABLE, OOM_KILLED, *WAITS_IN_VAIN.values()})
+"""The reasons that a Trouble may have."""
+
 
 @dataclass(frozen=True)
 class Trouble:
@@ -85,6 +110,15 @@ class Trouble:
 
     reason: str
     message: str
+
+
+def of_cells(troubles: Mapping[str, Trouble]) -> Trouble | None:
+    """What a sweep tells of the pods of its cells, by their flow runs: the first that does not just wait for room."""
+    worst = min(troubles.items(), key=lambda one: (one[1].reason == UNSCHEDULABLE, one[0]), default=None)
+    if worst is None:
+        return None
+    run_id, trouble = worst
+    return Trouble(trouble.reason, f"flow run {run_id} of its cells: {trouble.message}")
 
 
 _PHASES: dict[str, Phase] = {
@@ -113,12 +147,12 @@ def of_run(
         before: what stands there now.
         generation: of the object, to be observed.
         url: of the run's page.
-        trouble: of the run's pod.
+        trouble: of the run's pod, or of a cell's.
         outcome: what the run has published; without one, what stands there stays.
         now: the time, for conditions that change.
     """
     phase = _PHASES.get(run.state, "Pending")
-    reason, message = _words(run, trouble if phase not in {"Running", "Succeeded"} else None)
+    reason, message = _words(run, None if phase == "Succeeded" else trouble)
     return before.model_copy(
         update={
             **({} if outcome is None else _results(outcome)),
@@ -171,7 +205,9 @@ def unable(before: Status, generation: int, reason: str, message: str, now: date
 
 
 def _words(run: Run, trouble: Trouble | None) -> tuple[str, str]:
-    reason = run.name.replace(" ", "") if trouble is None else trouble.reason
+    # Cells that wait for room while others run are no news.
+    waits = trouble is not None and trouble.reason == UNSCHEDULABLE and run.state == "running"
+    reason = run.name.replace(" ", "") if trouble is None or waits else trouble.reason
     message = "; ".join(text for text in (trouble and trouble.message, " ".join(run.message.split())) if text)
     return reason or "Unknown", message
 
