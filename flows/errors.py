@@ -128,9 +128,12 @@ class PrefectApiError(PlatformError):
 
 
 class ObjectError(PlatformError):
-    """An Experiment or ParameterSweep can't be run as it is. reason: in one word, as a condition has it."""
+    """An Experiment or ParameterSweep can't be run as it is.
 
-    reason = "NoDeployment"
+    reason: in one word, as a condition has it. final: it is not tried again.
+    """
+
+    reason, final = "NoDeployment", False
 
 
 class RunRefusedError(ObjectError):
@@ -139,5 +142,21 @@ class RunRefusedError(ObjectError):
     reason = "RunRefused"
 
 
+class FlowRunGoneError(ObjectError):
+    """The flow run of an Experiment or ParameterSweep was deleted on the server."""
+
+    reason, final = "FlowRunGone", True
+
+
+class InvalidSpecError(ObjectError):
+    """The spec of an Experiment or ParameterSweep is of another version and can't be read."""
+
+    reason, final = "InvalidSpec", True
+
+
 class ClusterError(PlatformError):
     """Kubernetes does not answer or refuses, or an object is not there."""
+
+
+class ClusterRefusalError(ClusterError):
+    """Kubernetes answers, and does not take this one request."""

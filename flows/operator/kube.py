@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flows.errors import ClusterError
+from flows.errors import ClusterError, ClusterRefusalError
 from flows.operator.pace import Pace
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
+_FIRST_REFUSAL, _FIRST_FAULT = 400, 500
+"""Of HTTP: below lies what is well, above what is the server's own fault."""
 
 REQUESTS_PER_SECOND = 20.0
 """To the API server, which others use too."""
@@ -194,9 +196,8 @@ def _answers(what: str) -> Iterator[None]:
                 f"no {what}. Is the stack installed in this cluster (`kubectl config current-context`)? "
                 "`skaffold run` installs it."
             ) from error
-        raise ClusterError(
-            f"Kubernetes refuses {what}: HTTP {error.status} {error.reason}. Ask for that right."
-        ) from error
+        kind = ClusterRefusalError if _FIRST_REFUSAL <= int(error.status or 0) < _FIRST_FAULT else ClusterError
+        raise kind(f"Kubernetes refuses {what}: HTTP {error.status} {error.reason}. Ask for that right.") from error
     except HTTPError as error:
         raise ClusterError(
             f"Kubernetes does not answer, asked for {what}: {error}. Is the cluster up, and the context the right one?"

@@ -44,7 +44,7 @@ def prefect_client() -> Iterator[SyncPrefectClient]:
         with get_client(sync_client=True) as client:
             yield client
     except PrefectHTTPStatusError as error:
-        raise PrefectApiError(refusal(error)) from error
+        raise PrefectApiError(f"{refusal(error)} Correct what is declared and run it again.") from error
     except ObjectAlreadyExists as error:
         raise PrefectApiError("Another made the same on Prefect's server just now. Run it again.") from error
     except httpx.TransportError as error:
@@ -82,10 +82,7 @@ def prefect_api() -> Iterator[PrefectApi]:
 def refusal(error: httpx.HTTPStatusError) -> str:
     """What the server refuses, and why."""
     request, response = error.request, error.response
-    return (
-        f"Prefect refuses {request.method} {request.url.path}: HTTP {response.status_code} {response.text[:500]}. "
-        "Correct what is declared and run it again."
-    )
+    return f"Prefect refuses {request.method} {request.url.path}: HTTP {response.status_code} {response.text[:500]}."
 
 
 class PrefectApi:

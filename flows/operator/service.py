@@ -25,7 +25,8 @@ from flows.serving import serving
 
 STUCK_AFTER_SECONDS = 300.0
 """Without the end of a turn for so long the operator is not healthy."""
-_STOP_SECONDS = 8.0
+_STOP_SECONDS = 5.0
+"""For the turns under way; kopf's own end takes some of the ten seconds too."""
 
 _log = logging.getLogger("flows.operator")
 
@@ -52,9 +53,9 @@ class Loop:
         self._stop.set()
         self._wake.set()
 
-    def join(self) -> None:
-        """Wait for its end; a turn that takes too long is left alone."""
-        self._thread.join(_STOP_SECONDS / 2)
+    def join(self, until: float) -> None:
+        """Wait for its end until that time of the monotonic clock; a turn that takes longer is left alone."""
+        self._thread.join(max(0.0, until - time.monotonic()))
 
     def healthy(self) -> bool:
         """Whether turns come to an end; a fault that nobody expected ends the thread."""
@@ -91,8 +92,9 @@ def serve(platform: Platform, port: int) -> None:
         finally:
             for loop in loops:
                 loop.stop()
+            until = time.monotonic() + _STOP_SECONDS
             for loop in loops:
-                loop.join()
+                loop.join(until)
 
 
 def _run_url(run_id: str) -> str:

@@ -83,6 +83,7 @@ def run_id_of(found: dict[str, Any]) -> Any:
 REFUSED: list[tuple[str, dict[str, object], str]] = [
     ("Experiment", {}, "spec.dataSource: Required value"),
     ("Experiment", {"dataSource": ""}, "spec.dataSource"),
+    ("Experiment", {"dataSource": "x\u0000"}, "spec.dataSource in body should match"),
     ("Experiment", {"dataSource": "x", "eps": 0}, "spec.eps in body should be greater than 0"),
     ("Experiment", {"dataSource": "x", "eps": -0.5}, "spec.eps in body should be greater than 0"),
     ("Experiment", {"dataSource": "x", "eps": 1000}, "less than or equal to 100"),

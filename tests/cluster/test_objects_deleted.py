@@ -22,6 +22,7 @@ from tests.cluster.objects import (
     custom,
     experiment,
     fresh,
+    reasons,
     runs_of,
     status,
     uid_of,
@@ -41,6 +42,8 @@ def test_deleting_an_object_cancels_its_run_and_waits_for_nothing(
     with applied(object_that_is(when, months)) as (name,):
         uid = uid_of(name)
         until_phase(name, {when})
+        if when == "Pending":
+            wait_until(lambda: "Unschedulable" in reasons(name), "a pod that finds no room", 60)
         started = time.monotonic()
         kubectl("delete", "-n", FLOWS, name, "--timeout=20s")
         assert time.monotonic() - started < 10

@@ -127,7 +127,7 @@ def test_each_drift_is_healed_and_told(cluster: Cluster) -> None:
     wait_until(lambda: total(healed) or None, "the healed drifts in Prometheus", 90, 5)
 
 
-def test_two_operators_heal_each_drift_once(cluster: Cluster) -> None:
+def test_two_operators_heal_each_drift_between_them(cluster: Cluster) -> None:
     with replicas(2):
         one, other = (f"pod/{pod['metadata']['name']}" for pod in get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics"))
         for drift, _ in DRIFTS.values():

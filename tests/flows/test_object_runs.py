@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ from flows.errors import ObjectError, RunRefusedError
 from flows.experiment_pipeline import experiment_pipeline
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import ExperimentSpecification
+from flows.outcome import KEY, Outcome
 from tests.flows.deploying import empty
 
 EXPERIMENT = ExperimentSpecification(data_source="a.parquet", evaluate=False)
@@ -51,7 +53,7 @@ def test_the_runs_that_another_one_has_started_are_known(client: SyncPrefectClie
     cell = client.create_task_run(a_cell, UUID(parent.id), dynamic_key="0")
     deployment = client.read_deployment_by_name("experiment_pipeline/default")
     child = client.create_flow_run_from_deployment(deployment.id, parent_task_run_id=cell.id)
-    assert flow_runs.children(parent.id, [str(child.id), stranger.id]) == [str(child.id)]
+    assert [one.id for one in flow_runs.children(parent.id, [str(child.id), stranger.id])] == [str(child.id)]
     assert flow_runs.children(parent.id, [stranger.id]) == flow_runs.children(parent.id, []) == []
 
 
@@ -77,6 +79,16 @@ def test_a_run_that_the_server_does_not_take_is_told_with_its_words(client: Sync
     )
     with pytest.raises(RunRefusedError, match="eps"):
         FlowRuns(client, "taxi-flows").start(EXPERIMENT, "refused", str(uuid4()))
+
+
+def test_what_is_no_outcome_is_left_out(client: SyncPrefectClient, caplog: pytest.LogCaptureFixture) -> None:
+    flow_runs = FlowRuns(client, "taxi-flows")
+    good, bad = (flow_runs.start(EXPERIMENT, name, str(uuid4())) for name in ("good", "bad"))
+    for run, data in ((good, [{"clusters": 3}]), (bad, [{"clusters": "many"}])):
+        artifact = {"key": f"{run.id}-{KEY}", "type": "table", "data": json.dumps(data), "flow_run_id": run.id}
+        client.request("POST", "/artifacts/", json=artifact).raise_for_status()
+    assert flow_runs.outcomes([good.id, bad.id]) == {good.id: Outcome(clusters=3)}
+    assert "is no outcome" in caplog.text
 
 
 def test_without_a_deployment_there_is_no_run(client: SyncPrefectClient) -> None:

@@ -141,7 +141,7 @@ def test_a_loop_turns_when_it_is_woken_and_stops_at_once() -> None:
     assert loop.healthy()
     started = time.monotonic()
     loop.stop()
-    loop.join()
+    loop.join(time.monotonic() + 5)
     assert time.monotonic() - started < 5
     assert not loop.healthy()
 
@@ -153,7 +153,7 @@ def test_a_fault_that_nobody_expected_ends_the_loop_and_its_health() -> None:
 
     loop = Loop("test", fail, every_seconds=0.01)
     loop.start()
-    loop.join()
+    loop.join(time.monotonic() + 5)
     assert not loop.healthy()
 
 

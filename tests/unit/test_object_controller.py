@@ -11,7 +11,7 @@ from typing import cast
 import kopf
 import pytest
 
-from flows.errors import ObjectError, PrefectApiError, RunRefusedError
+from flows.errors import ClusterRefusalError, ObjectError, PrefectApiError, RunRefusedError
 from flows.operator.kube import Reference
 from flows.operator.objects.controller import Controller
 from flows.operator.objects.kube import Held, Objects
@@ -32,6 +32,7 @@ class Cluster:
         self.trouble: dict[str, Trouble] = {}
         self.events: list[tuple[str, str, bool]] = []
         self.writes = 0
+        self.refuses = ""
 
     def put(self, uid: str, spec: Specification) -> None:
         reference = Reference("taxi.flows/v1alpha1", spec.kind, "ns", f"name-{uid}", uid)
@@ -41,6 +42,7 @@ class Cluster:
         return list(self.held.values())
 
     def write_status(self, held: Held, status: Status) -> bool:
+        self._check(held)
         now = self.held.get(held.reference.uid)
         if now is None or now.version != held.version:
             return False
@@ -48,7 +50,12 @@ class Cluster:
         self.held[held.reference.uid] = replace(now, status=status, version=str(int(now.version) + 1))
         return True
 
+    def _check(self, held: Held) -> None:
+        if held.reference.uid == self.refuses:
+            raise ClusterRefusalError("403")
+
     def delete(self, held: Held) -> None:
+        self._check(held)
         del self.held[held.reference.uid]
 
     def troubles(self) -> Mapping[str, Trouble]:
@@ -68,7 +75,7 @@ class Server:
         self.created = 0
         self.fault: Exception | None = None
         self.spares: set[str] = set()
-        self.cells: dict[str, list[str]] = {}
+        self.cells: dict[str, list[Run]] = {}
 
     @contextmanager
     def open(self) -> Iterator[FlowRuns]:
@@ -84,8 +91,8 @@ class Server:
     def by_id(self, ids: Sequence[str]) -> dict[str, Run]:
         return {run.id: run for run in self.runs.values() if run.id in ids}
 
-    def children(self, parent_id: str, among: Sequence[str]) -> list[str]:
-        return [cell for cell in self.cells.get(parent_id, []) if cell in among]
+    def children(self, parent_id: str, among: Sequence[str]) -> list[Run]:
+        return [cell for cell in self.cells.get(parent_id, []) if cell.id in among]
 
     def start(self, spec: Specification, name: str, uid: str) -> Run:
         if self.fault is not None and name not in self.spares:
@@ -202,9 +209,10 @@ def test_a_restart_or_a_second_operator_starts_nothing_twice(cluster: Cluster, s
     another(cluster, server).turn()
     cluster.held["1"] = replace(cluster.held["1"], status=Status())  # it died before it wrote the status
     server.set("1", "completed")
+    server.outcome["run-1"] = Outcome(clusters=3)
     another(cluster, server).turn()
     assert server.created == 1
-    assert cluster.status("1").phase == "Succeeded"
+    assert (cluster.status("1").phase, cluster.status("1").clusters) == ("Succeeded", 3)
 
 
 def test_a_sweep_shows_how_far_it_is_and_its_best_setting(
@@ -346,7 +354,7 @@ def test_a_sweep_tells_of_the_pods_of_its_cells_and_of_no_others(
     operator.turn()
     server.set("1", "running")
     server.set("2", "running")
-    server.cells = {"run-1": ["cell-1", "cell-2"], "run-2": ["cell-3"]}
+    server.cells = {"run-1": [cell("cell-1"), cell("cell-2")], "run-2": [cell("cell-3")]}
     cluster.trouble["cell-2"] = Trouble("ImagePullBackOff", "no such image")
     operator.turn()
     told = cluster.status("1").conditions[0]
@@ -354,6 +362,71 @@ def test_a_sweep_tells_of_the_pods_of_its_cells_and_of_no_others(
     assert told.message == "flow run cell-2 of its cells: no such image"
     assert cluster.status("2").conditions[0].reason == "Running"
     assert ("1", "ImagePullBackOff", True) in cluster.events
+
+
+def cell(run_id: str, ended_at: datetime | None = None) -> Run:
+    return Run(run_id, "crashed" if ended_at else "running", "", "", CREATED, ended_at)
+
+
+def test_a_cell_whose_work_was_done_again_is_no_news(cluster: Cluster, server: Server, operator: Controller) -> None:
+    cluster.put("1", ParameterSweepSpecification(data_source="a"))
+    operator.turn()
+    server.set("1", "running")
+    server.cells = {"run-1": [cell("cell-1", datetime.now(UTC))]}
+    cluster.trouble["cell-1"] = Trouble("OOMKilled", "past its limit")
+    operator.turn()
+    assert cluster.status("1").conditions[0].reason == "OOMKilled", "a moment ago"
+    server.cells = {"run-1": [cell("cell-1", CREATED)]}
+    operator.turn()
+    assert cluster.status("1").conditions[0].reason == "Running"
+    server.set("1", "failed")
+    operator.turn()
+    assert cluster.status("1").conditions[2].reason == "OOMKilled", "at the end all of them count"
+
+
+def test_an_end_is_told_where_its_reason_was_known_before(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    server.set("1", "running")
+    cluster.trouble["run-1"] = Trouble("OOMKilled", "past its limit")
+    operator.turn()
+    server.set("1", "crashed")
+    operator.turn()
+    assert [reason for _, reason, _ in cluster.events] == ["Scheduled", "OOMKilled", "Failed"]
+
+
+def test_a_run_that_was_taken_for_dead_and_was_not_is_told_well(
+    cluster: Cluster, server: Server, operator: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for uid in "12":
+        cluster.put(uid, EXPERIMENT)
+    operator.turn()
+    server.set("1", "crashed")
+    server.runs["1"] = replace(server.runs["1"], ended_at=datetime.now(UTC))
+    server.set("2", "crashed")  # long ago
+    operator.turn()
+    server.set("1", "completed")
+    server.set("2", "completed")
+    operator.turn()
+    assert (cluster.status("1").phase, cluster.status("2").phase) == ("Succeeded", "Failed")
+
+
+def test_what_kubernetes_refuses_of_one_object_holds_up_no_other(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    for uid in "123":
+        cluster.put(uid, EXPERIMENT.model_copy(update={"ttl_seconds_after_finished": 0}))
+    cluster.refuses = "1"
+    operator.turn()
+    assert [cluster.status(uid).flow_run_id for uid in "123"] == [None, "run-2", "run-3"]
+    server.set("2", "completed")
+    operator.turn()
+    cluster.refuses = "2"
+    server.set("3", "completed")
+    operator.turn()
+    assert cluster.status("3").phase == "Succeeded"
 
 
 def test_a_run_that_is_retried_is_followed_again(cluster: Cluster, server: Server, operator: Controller) -> None:
@@ -391,5 +464,10 @@ def test_objects_are_counted_by_kind_and_phase(cluster: Cluster, server: Server,
     operator.turn()
     server.set("1", "running")
     operator.turn()
+    server.fault = PrefectApiError("no answer")
     operator.turn()
-    assert operator.count == {("Experiment", "Running"): 1, ("ParameterSweep", "Pending"): 1}
+    assert {key: number for key, number in operator.count.items() if number} == {
+        ("Experiment", "Running"): 1,
+        ("ParameterSweep", "Pending"): 1,
+    }
+    assert operator.count["Experiment", "Failed"] == 0, "each series is there from the start"

@@ -66,6 +66,25 @@ def test_cells_that_wait_for_room_while_others_run_are_no_news() -> None:
     assert of_cells({}) is None
 
 
+@pytest.mark.parametrize("state", ["cancelling", "cancelled"])
+def test_whoever_cancels_is_the_reason(state: str) -> None:
+    for trouble in (Trouble("Unschedulable", "0/1 nodes"), Trouble("ImagePullBackOff", "no such image")):
+        found = status(run(state, state.title(), "by hand"), trouble=trouble)
+        assert (found.conditions[0].reason, found.conditions[0].message) == (
+            state.title(),
+            f"{trouble.message}; by hand",
+        )
+
+
+def test_a_failure_is_not_laid_upon_a_cell_that_waits() -> None:
+    found = status(run("failed", "Failed", "why"), trouble=of_cells({"a": Trouble("Unschedulable", "0/1 nodes")}))
+    assert found.conditions[2].reason == "Failed"
+
+
+def test_a_long_name_of_a_state_is_cut() -> None:
+    assert len(status(run("running", "R" * 999)).conditions[0].reason) == 256
+
+
 def test_an_end_out_of_memory_says_so_beside_what_prefect_says() -> None:
     found = status(run("crashed", "Crashed", "no pod"), trouble=Trouble("OOMKilled", "past its limit"))
     assert (found.conditions[2].reason, found.conditions[2].message) == ("OOMKilled", "past its limit; no pod")

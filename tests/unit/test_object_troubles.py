@@ -20,17 +20,18 @@ from kubernetes.client import (
 from flows.operator.objects.kube import troubles_of
 from flows.operator.objects.status import Trouble
 
+RUN = "8c9a05c7-7678-466a-966f-a996a0fc88dc"
 NOT_SCHEDULED = V1PodCondition(type="PodScheduled", status="False", reason="Unschedulable", message="0/1 nodes")
 
 
 def pod(state: V1ContainerState, condition: V1PodCondition | None = None, minute: int = 0) -> V1Pod:
-    """One of the flow run `a`, made at a minute."""
+    """One of a flow run, made at a minute."""
     container = V1ContainerStatus(
         name="flow", image="i", image_id="", ready=False, restart_count=0, state=state, last_state=None
     )
     return V1Pod(
         metadata=V1ObjectMeta(
-            labels={"prefect.io/flow-run-id": "a"}, creation_timestamp=datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
+            labels={"prefect.io/flow-run-id": RUN}, creation_timestamp=datetime(2026, 1, 1, 0, minute, tzinfo=UTC)
         ),
         status=V1PodStatus(container_statuses=[container], conditions=[condition] if condition else None),
     )
@@ -58,14 +59,20 @@ RUNNING = V1ContainerState(running=V1ContainerStateRunning())
         (pod(ended("OOMKilled")), Trouble("OOMKilled", "the container passed its memory limit")),
         (pod(ended("Error")), None),
         (pod(V1ContainerState(), NOT_SCHEDULED), Trouble("Unschedulable", "0/1 nodes")),
-        (V1Pod(metadata=V1ObjectMeta(labels={"prefect.io/flow-run-id": "a"})), None),
+        (V1Pod(metadata=V1ObjectMeta(labels={"prefect.io/flow-run-id": RUN})), None),
     ],
 )
 def test_trouble_is_what_will_not_go_away_by_itself(found: V1Pod, told: Trouble | None) -> None:
-    assert troubles_of([found]) == ({} if told is None else {"a": told})
+    assert troubles_of([found]) == ({} if told is None else {RUN: told})
+
+
+def test_a_pod_of_a_stranger_with_our_label_is_left_out() -> None:
+    stranger = pod(ended("OOMKilled"))
+    stranger.metadata = V1ObjectMeta(labels={"prefect.io/flow-run-id": "none"})
+    assert troubles_of([stranger]) == {}
 
 
 def test_of_several_pods_of_a_run_the_newest_counts() -> None:
     killed, fresh = pod(ended("OOMKilled"), minute=1), pod(RUNNING, minute=2)
     assert troubles_of([fresh, killed]) == troubles_of([killed, fresh]) == {}
-    assert troubles_of([pod(RUNNING), killed])["a"].reason == "OOMKilled"
+    assert troubles_of([pod(RUNNING), killed])[RUN].reason == "OOMKilled"

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from typing import get_args
 
-from flows.errors import ClusterError, ObjectError, PrefectApiError, RunRefusedError
+from flows.errors import (
+    ClusterError,
+    ClusterRefusalError,
+    FlowRunGoneError,
+    InvalidSpecError,
+    ObjectError,
+    PrefectApiError,
+    RunRefusedError,
+)
 from flows.operator.kube import Reference
 from flows.operator.objects.kube import Held, Objects
 from flows.operator.objects.runs import FlowRuns
+from flows.operator.objects.schema import KINDS, Phase
 from flows.operator.objects.status import TROUBLES, Run, Status, Trouble, of_cells, of_run, unable
 from flows.outcome import Outcome
 
 EVERY_SECONDS = 5.0
+RECENT_SECONDS = 60.0
+COMES_BACK_SECONDS = 600.0
+"""For so long a failed run is looked at again."""
 
 _log = logging.getLogger("flows.operator")
 
@@ -41,7 +54,7 @@ class Controller:
         run_url: Callable[[str], str],
     ) -> None:
         self._objects, self._flow_runs, self._post_event, self._run_url = objects, flow_runs, post_event, run_url
-        self.count: Mapping[tuple[str, ...], float] = {}
+        self.count: Mapping[tuple[str, ...], float] = _count(())
 
     def turn(self) -> None:
         """Take one turn. What does not answer is said in the log and in the objects, and asked again next time."""
@@ -56,16 +69,20 @@ class Controller:
         with self._flow_runs() as flow_runs:
             # Runs first: a run that another operator starts after this has its object among those that are read next.
             under_way = flow_runs.under_way()
-            held = self._objects.all()
+            held = self._held()
             self._cancel_orphans(flow_runs, under_way, held)
-            again = _retried(flow_runs, under_way, held)
+            again = _reopened(flow_runs, under_way, held)
             finished = [one for one in held if one.status.finished and one.reference.uid not in again]
             self._delete_expired(finished)
             self._observe(finished)
             unfinished = [one for one in held if not one.status.finished or one.reference.uid in again]
             # What has no run yet comes first: it shall not wait for the news of the others.
             self._follow(flow_runs, under_way, sorted(unfinished, key=lambda one: one.status.flow_run_id is not None))
+
+    def _held(self) -> Sequence[Held]:
+        held = self._objects.all()
         self.count = _count(held)
+        return held
 
     def _cancel_orphans(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> None:
         there = {one.reference.uid for one in held}
@@ -82,7 +99,8 @@ class Controller:
             if ttl_seconds is None or ended is None:
                 continue
             if (now - datetime.fromisoformat(ended)).total_seconds() >= ttl_seconds:
-                self._objects.delete(one)
+                with _refusals_logged():
+                    self._objects.delete(one)
 
     def _observe(self, finished: Sequence[Held]) -> None:
         """What may change in a finished object is its time to live."""
@@ -112,52 +130,94 @@ class Controller:
         troubles: Mapping[str, Trouble],
     ) -> Status:
         now = datetime.now(UTC)
-        if run is None and one.status.flow_run_id is not None:
-            gone = f"Flow run {one.status.flow_run_id} is not on the Prefect server any more; create a new object."
-            return unable(one.status, one.generation, "FlowRunGone", gone, now, final=True)
-        if run is None:
-            if one.spec is None:
-                return unable(one.status, one.generation, "InvalidSpec", one.fault, now, final=True)
-            try:
-                run = flow_runs.start(one.spec, one.reference.name, one.reference.uid)
-            except ObjectError as error:
-                return unable(one.status, one.generation, error.reason, str(error), now, final=False)
-        trouble = troubles.get(run.id)
-        if trouble is None and one.kind.has_cells:
-            trouble = of_cells({cell: troubles[cell] for cell in flow_runs.children(run.id, [*troubles])})
+        try:
+            run = run or _started(flow_runs, one)
+        except ObjectError as error:
+            return unable(one.status, one.generation, error.reason, str(error), now, final=error.final)
         outcome = outcomes.get(run.id)
+        if outcome is None and run.ended:  # whoever started it did not live to write that down
+            outcome = flow_runs.outcomes([run.id]).get(run.id)
+        trouble = troubles.get(run.id) or (_of_cells(flow_runs, run, troubles, now) if one.kind.has_cells else None)
         return of_run(one.status, one.generation, run, self._run_url(run.id), trouble, outcome, now)
 
     def _update(self, one: Held, status: Status) -> None:
         if status == one.status:
             return
-        if not self._objects.write_status(one, status):
-            return
-        for reason, message in _news(one.status, status):
-            bad = reason != "Running" and _is_bad(status)
-            self._post_event(one.reference, reason, message or reason, bad)
+        with _refusals_logged():
+            if not self._objects.write_status(one, status):
+                return
+            for reason, message in _news(one.status, status):
+                bad = reason != "Running" and _is_bad(status)
+                self._post_event(one.reference, reason, message or reason, bad)
 
     def _say_of_all(self, reason: str, message: str) -> None:
         """The server is away: say so where something is waited for."""
         _log.warning("%s", message)
         now = datetime.now(UTC)
         try:
-            for one in self._objects.all():
+            for one in self._held():
                 if not one.status.finished:
                     self._update(one, unable(one.status, one.generation, reason, message, now, final=False))
         except ClusterError as error:
             _log.warning("%s", error)
 
 
-def _retried(flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> set[str]:
-    """Uids of finished objects whose runs go on: someone retries them, or Prefect starts them again.
+def _started(flow_runs: FlowRuns, one: Held) -> Run:
+    """The run of an object that has none among those that are known.
 
-    The runs are read once more: one that is listed as under way may have ended before the objects were read.
+    Raises:
+        ObjectError: it can't be started.
     """
-    finished = [one for one in held if one.status.finished and one.reference.uid in under_way]
-    runs = flow_runs.by_id([under_way[one.reference.uid].id for one in finished])
-    still = {run.id for run in runs.values() if not run.ended}
-    return {one.reference.uid for one in finished if under_way[one.reference.uid].id in still}
+    if one.status.flow_run_id is not None:
+        raise FlowRunGoneError(
+            f"Flow run {one.status.flow_run_id} is not on the Prefect server any more; create a new object."
+        )
+    if one.spec is None:
+        raise InvalidSpecError(one.fault)
+    return flow_runs.start(one.spec, one.reference.name, one.reference.uid)
+
+
+def _of_cells(flow_runs: FlowRuns, run: Run, troubles: Mapping[str, Trouble], now: datetime) -> Trouble | None:
+    """What a sweep's run tells of its cells' pods: of all at its end, before that only what is new."""
+    cells = [cell for cell in flow_runs.children(run.id, [*troubles]) if run.ended or _is_recent(cell, now)]
+    return of_cells({cell.id: troubles[cell.id] for cell in cells})
+
+
+@contextmanager
+def _refusals_logged() -> Iterator[None]:
+    """What Kubernetes refuses of one object holds up no other."""
+    try:
+        yield
+    except ClusterRefusalError as error:
+        _log.warning("%s", error)
+
+
+def _reopened(flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> set[str]:
+    """Uids of finished objects whose runs are elsewhere by now.
+
+    Someone retries them; or a pod that was taken for dead had only lost its network, and ends its run well. The runs
+    are read once more: one that is listed as under way may have ended before the objects were read.
+    """
+    now = datetime.now(UTC)
+    asked = {
+        one.status.flow_run_id or under_way[one.reference.uid].id: one
+        for one in held
+        if one.status.finished and (one.reference.uid in under_way or _may_come_back(one.status, now))
+    }
+    runs = flow_runs.by_id([*asked])
+    return {asked[run_id].reference.uid for run_id, run in runs.items() if run.phase != asked[run_id].status.phase}
+
+
+def _may_come_back(status: Status, now: datetime) -> bool:
+    ended = status.finished_at
+    if status.phase != "Failed" or status.flow_run_id is None or ended is None:
+        return False
+    return (now - datetime.fromisoformat(ended)).total_seconds() < COMES_BACK_SECONDS
+
+
+def _is_recent(cell: Run, now: datetime) -> bool:
+    """Whether a cell's pod is news: it lies about for a day, its work done again long ago."""
+    return cell.ended_at is None or (now - cell.ended_at).total_seconds() < RECENT_SECONDS
 
 
 def _news(before: Status, after: Status) -> Iterator[tuple[str, str]]:
@@ -167,6 +227,8 @@ def _news(before: Status, after: Status) -> Iterator[tuple[str, str]]:
         yield "Running", ""
     if new is not None and (old is None or old.reason != new.reason):
         yield new.reason, new.message
+    elif new is not None and before.phase != after.phase:
+        yield after.phase, new.message
 
 
 def _is_bad(status: Status) -> bool:
@@ -177,8 +239,7 @@ _BAD = {"PrefectUnavailable", ObjectError.reason, RunRefusedError.reason, *TROUB
 
 
 def _count(held: Sequence[Held]) -> dict[tuple[str, ...], float]:
-    found: dict[tuple[str, ...], float] = {}
+    found: dict[tuple[str, ...], float] = {(kind.kind, phase): 0 for kind in KINDS for phase in get_args(Phase)}
     for one in held:
-        name = (one.kind.kind, one.status.phase)
-        found[name] = found.get(name, 0) + 1
+        found[one.kind.kind, one.status.phase] += 1
     return found

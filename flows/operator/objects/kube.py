@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from kubernetes.client import ApiException, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
 _CONFLICT = 409
+_TAKE_TURNS = "ErrImagePull", "ImagePullBackOff"
+"""The former becomes the latter and back; one word is used for both."""
 _RUN_LABEL = "prefect.io/flow-run-id"
 _JSON: TypeAdapter[JsonObject] = TypeAdapter(dict[str, JsonValue])
 
@@ -99,7 +102,10 @@ class Objects:
         """What keeps pods of flow runs from running, or ended them, by the id of the run."""
         with self._cluster.asked(f"pods of the namespace {self._namespace}"):
             pods = self._cluster.core.list_namespaced_pod(
-                self._namespace, label_selector=_RUN_LABEL, _request_timeout=_TIMEOUT_SECONDS
+                self._namespace,
+                label_selector=_RUN_LABEL,
+                field_selector="status.phase!=Succeeded",
+                _request_timeout=_TIMEOUT_SECONDS,
             ).items
         return troubles_of(pods)
 
@@ -107,7 +113,16 @@ class Objects:
 def troubles_of(pods: Iterable[V1Pod]) -> dict[str, Trouble]:
     """By the id of the flow run; of several pods of a run the newest counts."""
     found = {_run_id(pod): _trouble(pod) for pod in sorted(pods, key=_created)}
-    return {run_id: trouble for run_id, trouble in found.items() if trouble is not None}
+    return {run_id: trouble for run_id, trouble in found.items() if trouble is not None and _is_uuid(run_id)}
+
+
+def _is_uuid(text: str) -> bool:
+    """Anyone may give a pod the label."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _created(pod: V1Pod) -> str:
@@ -124,15 +139,12 @@ def _held(kind: type[Specification], item: Mapping[str, JsonValue]) -> Held:
         spec = kind.model_validate(item.get("spec") or {})
     except ValidationError as error:
         fault = str(error)
-    return Held(
-        kind,
-        reference,
-        str(metadata["resourceVersion"]),
-        TypeAdapter(int).validate_python(metadata["generation"]),
-        spec,
-        fault,
-        Status.model_validate(item.get("status") or {}),
-    )
+    try:
+        status = Status.model_validate(item.get("status") or {})
+    except ValidationError:
+        status = Status()  # written anew: the uid leads to the same run
+    generation = TypeAdapter(int).validate_python(metadata["generation"])
+    return Held(kind, reference, str(metadata["resourceVersion"]), generation, spec, fault, status)
 
 
 def _run_id(pod: V1Pod) -> str:
@@ -151,8 +163,9 @@ def _trouble(pod: V1Pod) -> Trouble | None:
         if container.state is None:
             continue
         waiting, ended = container.state.waiting, container.state.terminated
-        if waiting is not None and waiting.reason in WAITS_IN_VAIN:
-            return Trouble(WAITS_IN_VAIN[waiting.reason], waiting.message or "")
+        reason = "" if waiting is None else (waiting.reason or "").replace(*_TAKE_TURNS)
+        if waiting is not None and reason in WAITS_IN_VAIN:
+            return Trouble(reason, waiting.message or "")
         if ended is not None and ended.reason == OOM_KILLED:
             return Trouble(OOM_KILLED, "the container passed its memory limit")
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
@@ -22,6 +22,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
+from pydantic import TypeAdapter, ValidationError
 
 from flows.errors import ObjectError, RunRefusedError
 from flows.operator.objects.schema import Specification
@@ -29,13 +30,15 @@ from flows.operator.objects.status import Run
 from flows.operator.prefect_api import prefect_client, refusal
 from flows.outcome import KEY, Outcome
 
+_log = logging.getLogger("flows.operator")
+_TABLE: TypeAdapter[tuple[Outcome]] = TypeAdapter(tuple[Outcome])
 _NAMESPACE = "kubernetes-object:"
 _UID = "uid:"
 _PAGE = 200
 _BATCH = 50
 """Ids of one query; each may have several artifacts."""
-_OF_THE_OBJECT = {400, 409, 422}
-"""What the server answers to a flow run that it does not take."""
+_OF_THE_SERVER = {401, 403, 429, 502, 503, 504}
+"""Answers that concern all flow runs; by any other the server does not take this one, or fails at it."""
 _UNDER_WAY = [
     StateType.SCHEDULED,
     StateType.PENDING,
@@ -89,15 +92,15 @@ class FlowRuns:
             }
         return found
 
-    def children(self, parent_id: str, among: Sequence[str]) -> list[str]:
+    def children(self, parent_id: str, among: Sequence[str]) -> list[Run]:
         """Those of these flow runs that another one has started."""
-        found: list[str] = []
+        found: list[Run] = []
         for some in _batches(among):
             wanted = FlowRunFilter(
                 id=FlowRunFilterId(any_=[UUID(one) for one in some]),
                 parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[UUID(parent_id)]),
             )
-            found += [str(run.id) for run in self._client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE)]
+            found += [_run(run) for run in self._client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE)]
         return found
 
     def start(self, spec: Specification, name: str, uid: str) -> Run:
@@ -118,10 +121,11 @@ class FlowRuns:
                 job_variables=spec.job_variables,
             )
         except PrefectHTTPStatusError as error:
-            # Any other answer is the server's fault, and concerns all objects.
-            if error.response.status_code not in _OF_THE_OBJECT:
+            if error.response.status_code in _OF_THE_SERVER:
                 raise
-            raise RunRefusedError(refusal(error)) from error
+            raise RunRefusedError(
+                f"{refusal(error)} It is asked again every few seconds; to correct it, create another object."
+            ) from error
         return _run(made)
 
     def cancel(self, run_id: str) -> None:
@@ -141,8 +145,12 @@ class FlowRuns:
             )
             artifacts = self._client.read_artifacts(artifact_filter=wanted, limit=_PAGE)
             for artifact in sorted(artifacts, key=lambda one: str(one.created)):
-                (row,) = json.loads(str(artifact.data))
-                found[str(artifact.flow_run_id)] = Outcome.model_validate(row)
+                try:
+                    found[str(artifact.flow_run_id)] = _TABLE.validate_json(str(artifact.data))[0]
+                except ValidationError as error:
+                    _log.warning(
+                        "artifact %s of flow run %s is no outcome: %s", artifact.id, artifact.flow_run_id, error
+                    )
         return found
 
     def _deployment(self, name: str) -> UUID:

@@ -18,6 +18,8 @@ from flows.steps.rank import METRICS
 
 GROUP, VERSION = "taxi.flows", "v1alpha1"
 
+PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+"""A control character is in no key, and no database takes the first of them."""
 HOURS = r"^([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-4])$"
 _DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 WEEKDAYS = rf"^{_DAY}(-{_DAY})?(,{_DAY}(-{_DAY})?)*$"
@@ -59,7 +61,10 @@ class Specification(Part):
     """CEL over spec, with the message where it is false."""
 
     data_source: str = Field(
-        min_length=1, max_length=1024, description="Object key of a month in the store, or a glob for several."
+        min_length=1,
+        max_length=1024,
+        pattern=PRINTABLE,
+        description="Object key of a month in the store, or a glob for several.",
     )
     coordinate_type: CoordinateType = Field("pickup", description="Cluster pick-ups, drop-offs or both.")
     use_location_ids: bool = Field(True, description="Place trips at taxi zones where the source has no coordinates.")

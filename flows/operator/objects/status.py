@@ -16,12 +16,15 @@ ConditionType = Literal["Running", "Succeeded", "Failed"]
 CONDITIONS: tuple[ConditionType, ...] = ("Running", "Succeeded", "Failed")
 
 
+_LONGEST_REASON = 256
+
+
 class Condition(Part):
     """As `kubectl wait --for=condition=...` reads it."""
 
     type: ConditionType
     status: Literal["True", "False"]
-    reason: str = Field(max_length=256, description="One word in CamelCase.")
+    reason: str = Field(max_length=_LONGEST_REASON, description="One word in CamelCase.")
     message: str = Field(max_length=4096)
     last_transition_time: str = Field(description="When `status` last changed, RFC 3339.")
 
@@ -80,27 +83,22 @@ class Run:
     ended_at: datetime | None
 
     @property
+    def phase(self) -> Phase:
+        """Of an object whose run it is."""
+        return _PHASES.get(self.state, "Pending")
+
+    @property
     def ended(self) -> bool:
         """Whether nothing will come of it any more, unless someone retries it."""
-        return _PHASES.get(self.state) in FINISHED
+        return self.phase in FINISHED
 
 
 UNSCHEDULABLE, OOM_KILLED = "Unschedulable", "OOMKilled"
-WAITS_IN_VAIN = {
-    "ErrImagePull": "ImagePullBackOff",  # the two take turns
-    **{
-        reason: reason
-        for reason in (
-            "ImagePullBackOff",
-            "InvalidImageName",
-            "CrashLoopBackOff",
-            "CreateContainerConfigError",
-            "CreateContainerError",
-        )
-    },
-}
-"""What a container waits for that will not come by itself, and the word for it."""
-TROUBLES = frozenset({UNSCHEDULABLE, OOM_KILLED, *WAITS_IN_VAIN.values()})
+WAITS_IN_VAIN = frozenset(
+    {"ImagePullBackOff", "InvalidImageName", "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError"}
+)
+"""What a container waits for that will not come by itself."""
+TROUBLES = frozenset({UNSCHEDULABLE, OOM_KILLED, *WAITS_IN_VAIN})
 """The reasons that a Trouble may have."""
 
 
@@ -151,7 +149,7 @@ def of_run(
         outcome: what the run has published; without one, what stands there stays.
         now: the time, for conditions that change.
     """
-    phase = _PHASES.get(run.state, "Pending")
+    phase = run.phase
     reason, message = _words(run, None if phase == "Succeeded" else trouble)
     return before.model_copy(
         update={
@@ -205,11 +203,14 @@ def unable(before: Status, generation: int, reason: str, message: str, now: date
 
 
 def _words(run: Run, trouble: Trouble | None) -> tuple[str, str]:
-    # Cells that wait for room while others run are no news.
-    waits = trouble is not None and trouble.reason == UNSCHEDULABLE and run.state == "running"
-    reason = run.name.replace(" ", "") if trouble is None or waits else trouble.reason
+    reason = trouble.reason if trouble is not None and _says_more(run, trouble) else run.name.replace(" ", "")
     message = "; ".join(text for text in (trouble and trouble.message, " ".join(run.message.split())) if text)
-    return reason or "Unknown", message
+    return reason[:_LONGEST_REASON] or "Unknown", message
+
+
+def _says_more(run: Run, trouble: Trouble) -> bool:
+    """Whether the trouble is why the run is as it is. That a cell waits for room while others run is no news."""
+    return run.phase == "Pending" or (run.state in {"running", "failed", "crashed"} and trouble.reason != UNSCHEDULABLE)
 
 
 def _conditions(before: Status, phase: Phase, reason: str, message: str, now: datetime) -> tuple[Condition, ...]:
