@@ -76,7 +76,6 @@ def limit(cluster: Cluster, name: str) -> int | None:
 def lift_limit(cluster: Cluster) -> None:
     found = cluster.prefect.read_deployment_by_name(WEEKLY)
     cluster.prefect.update_deployment(found.id, DeploymentUpdate(concurrency_limit=99))
-    assert limit(cluster, WEEKLY) == 99
 
 
 def leave_behind(cluster: Cluster) -> None:
