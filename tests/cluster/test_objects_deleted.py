@@ -154,8 +154,11 @@ def test_an_upgrade_of_the_definition_keeps_objects_and_their_runs(months: tuple
     fields = later["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     fields["note"] = {"type": "string", "default": "later", "description": "A field of a later version."}
     done = custom("ParameterSweep", fresh("done"), SMALL | {"dataSource": months[0]})
-    with applied(done, a_minute(months)) as names:
-        ended, runs = until_phase(names[0], FINISHED), until_phase(names[1], {"Running"})
+    with ExitStack() as objects:  # one after the other: sweeps wait for each other
+        names = objects.enter_context(applied(done))
+        ended = until_phase(names[0], FINISHED)
+        names += objects.enter_context(applied(a_minute(months)))
+        runs = until_phase(names[1], {"Running"})
         uids = [uid_of(name) for name in names]
         write_definition(held, later)
         try:
