@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from prefect import task
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.states import AwaitingRetry, Failed
 
 from flows.errors import ObjectError, RunRefusedError
 from flows.experiment_pipeline import experiment_pipeline
@@ -45,6 +46,16 @@ def test_runs_of_another_namespace_are_not_seen_and_so_never_cancelled(client: S
     assert ours_uid in ours.under_way()
     assert theirs_uid not in ours.under_way()
     assert list(theirs.under_way()) == [theirs_uid]
+
+
+def test_a_run_that_is_retried_as_the_ui_does_is_under_way_again(client: SyncPrefectClient) -> None:
+    flow_runs, uid = FlowRuns(client, "taxi-flows"), str(uuid4())
+    run = flow_runs.start(EXPERIMENT, "retried", uid)
+    client.set_flow_run_state(UUID(run.id), Failed(), force=True)
+    assert uid not in flow_runs.under_way()
+    client.set_flow_run_state(UUID(run.id), AwaitingRetry())
+    assert flow_runs.under_way()[uid].id == run.id
+    assert flow_runs.by_id([run.id])[run.id].phase == "Pending"
 
 
 def test_the_runs_that_another_one_has_started_are_known(client: SyncPrefectClient) -> None:
