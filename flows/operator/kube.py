@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
-_FIRST_REFUSAL, _FIRST_FAULT = 400, 500
-"""Of HTTP: below lies what is well, above what is the server's own fault."""
+_FIRST_FAULT = 500
+_OF_ALL = {401, 429}
+"""Refusals that concern every request; any other below the first fault is of the one that was made."""
 
 REQUESTS_PER_SECOND = 20.0
 """To the API server, which others use too."""
@@ -196,7 +197,8 @@ def _answers(what: str) -> Iterator[None]:
                 f"no {what}. Is the stack installed in this cluster (`kubectl config current-context`)? "
                 "`skaffold run` installs it."
             ) from error
-        kind = ClusterRefusalError if _FIRST_REFUSAL <= int(error.status or 0) < _FIRST_FAULT else ClusterError
+        of_this_one = error.status is not None and error.status < _FIRST_FAULT and error.status not in _OF_ALL
+        kind = ClusterRefusalError if of_this_one else ClusterError
         raise kind(f"Kubernetes refuses {what}: HTTP {error.status} {error.reason}. Ask for that right.") from error
     except HTTPError as error:
         raise ClusterError(

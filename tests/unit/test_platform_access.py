@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from kubernetes.client import ApiException, CoreV1Api, V1ConfigMap, V1ObjectMeta, V1Secret
 
 from flows.cli import main
-from flows.errors import ClusterError
+from flows.errors import ClusterError, ClusterRefusalError
 from flows.operator import kube
 from flows.operator.access import LOGINS, SERVICES, environment, exports
 from flows.operator.forward import forward
@@ -178,6 +178,17 @@ def test_a_cluster_that_refuses() -> None:
     core.read_namespaced_secret.side_effect = ApiException(status=403, reason="Forbidden")
     with pytest.raises(ClusterError, match="refuses Secret a in the namespace b: HTTP 403 Forbidden"):
         Cluster(core).secret("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("status", "of_this_one"), [(401, False), (403, True), (422, True), (429, False), (500, False)]
+)
+def test_a_refusal_of_one_request_is_told_from_one_of_all(status: int, of_this_one: bool) -> None:
+    core = create_autospec(CoreV1Api, instance=True)
+    core.read_namespaced_secret.side_effect = ApiException(status=status, reason="no")
+    with pytest.raises(ClusterError) as raised:
+        Cluster(core).secret("b", "a")
+    assert isinstance(raised.value, ClusterRefusalError) is of_this_one
 
 
 def test_an_inventory_in_the_cluster(kubernetes: Kubernetes) -> None:
