@@ -11,6 +11,7 @@ from uuid import UUID
 import kopf
 from prefect.utilities.urls import url_for
 
+from flows import metrics
 from flows.operator.healing import EVERY_SECONDS as HEALING_SECONDS
 from flows.operator.healing import Healing
 from flows.operator.objects.controller import EVERY_SECONDS as OBJECTS_SECONDS
@@ -81,8 +82,8 @@ def serve(platform: Platform, port: int) -> None:
     controller = Controller(
         Objects(cluster, platform.namespace), lambda: flow_runs(platform.namespace), cluster.post_event, _run_url
     )
-    telemetry.counts_objects(lambda: controller.count)
-    telemetry.counts_requests(lambda: cluster.requests)
+    telemetry.asks(metrics.CUSTOM_RESOURCES, lambda: controller.count)
+    telemetry.asks(metrics.KUBERNETES_REQUESTS, lambda: {(): cluster.requests})
     loops = Loop("healing", healing.turn, HEALING_SECONDS), Loop("objects", controller.turn, OBJECTS_SECONDS)
     with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), healing.ready):
         for loop in loops:

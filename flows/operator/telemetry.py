@@ -37,13 +37,9 @@ class Telemetry:
         """An object was brought back to what is declared."""
         self._healed.labels(kind.value).inc()
 
-    def counts_objects(self, count: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
-        """Ask for the number of objects by kind and phase when Prometheus does."""
-        self.registry.register(Families(lambda: [family(metrics.CUSTOM_RESOURCES, count())]))
-
-    def counts_requests(self, count: Callable[[], int]) -> None:
-        """Ask for the number of requests to Kubernetes when Prometheus does."""
-        self.registry.register(Families(lambda: [family(metrics.KUBERNETES_REQUESTS, {(): count()})]))
+    def asks(self, definition: MetricDefinition, values: Callable[[], Mapping[tuple[str, ...], float]]) -> None:
+        """Ask for a metric's values, by its labels, when Prometheus does."""
+        self.registry.register(Families(lambda: [family(definition, values())]))
 
     def _counter(self, definition: MetricDefinition) -> Counter:
         return Counter(definition.name, definition.help, definition.labels, registry=self.registry)

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from flows.errors import ClusterError, PrefectApiError, TaxiFlowsError
+from flows.metrics import KUBERNETES_REQUESTS
 from flows.operator import healing
 from flows.operator.healing import Healing
 from flows.operator.kube import Reference
@@ -86,6 +87,14 @@ def operator(release: Release, telemetry: Telemetry) -> Healing:
 
 def sample(telemetry: Telemetry, name: str, **labels: str) -> float | None:
     return telemetry.registry.get_sample_value(name, labels)
+
+
+def test_what_others_count_is_asked_for_when_prometheus_does(telemetry: Telemetry) -> None:
+    requests = 3
+    telemetry.asks(KUBERNETES_REQUESTS, lambda: {(): requests})
+    assert sample(telemetry, KUBERNETES_REQUESTS.name) == 3
+    requests = 4
+    assert sample(telemetry, KUBERNETES_REQUESTS.name) == 4
 
 
 def test_what_is_healed_is_told_and_counted(operator: Healing, release: Release, telemetry: Telemetry) -> None:

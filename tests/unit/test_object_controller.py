@@ -398,7 +398,7 @@ def test_an_end_is_told_where_its_reason_was_known_before(
 
 
 def test_a_run_that_was_taken_for_dead_and_was_not_is_told_well(
-    cluster: Cluster, server: Server, operator: Controller, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, server: Server, operator: Controller
 ) -> None:
     for uid in "12":
         cluster.put(uid, EXPERIMENT)
