@@ -114,7 +114,7 @@ def killing(seed: int) -> list[str]:
 def on_the_node(spec: dict[str, Any]) -> dict[str, Any]:
     """The pod as root among the processes of its node."""
     (container,) = spec["spec"]["containers"]
-    kill = {"runAsUser": 0, "runAsNonRoot": False, "capabilities": {"drop": ["ALL"], "add": ["KILL", "SYS_PTRACE"]}}
+    kill = {"runAsUser": 0, "runAsNonRoot": False, "capabilities": {"drop": ["ALL"], "add": ["KILL"]}}
     return {**spec, "spec": {**spec["spec"], "hostPID": True, "containers": [{**container, "securityContext": kill}]}}
 
 
