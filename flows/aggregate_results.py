@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from prefect import flow, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.errors import ParameterError
+from flows.flow_decorator import flow
+from flows.model import INT64_MAX, Count, Seed
+from flows.parameters import shown
 from flows.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
 from flows.records import new_id
 from flows.restarts import restartable
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 _FLOW = "aggregate_results_flow"
 
 
-@flow(name=_FLOW, log_prints=True, validate_parameters=False)
-def aggregate_results_flow(days: int = 7, seed: int = 0) -> AggregateResult:
+@flow(name=_FLOW)
+def aggregate_results_flow(days: Count = 7, seed: Seed = 0) -> AggregateResult:
     """Statistics of the recorded experiments of the last days, against the days before them.
 
     Args:
@@ -102,5 +105,5 @@ def record(
 
 
 def _check_seed(seed: int) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ParameterError(f"seed is {seed!r}: seed is a whole number, 0 or more.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= INT64_MAX:
+        raise ParameterError(f"seed is {shown(seed)}: seed is a whole number from 0 to {INT64_MAX}.")

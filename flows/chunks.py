@@ -6,7 +6,8 @@ from itertools import groupby
 
 from flows.errors import ParameterError
 from flows.grid import cell_specs
-from flows.model import Frozen
+from flows.model import INT64_MAX, Frozen
+from flows.parameters import shown
 from flows.sweep_model import GridSpec
 
 SMALLEST_CHUNK = 6
@@ -34,9 +35,9 @@ def fan_out(max_parallel: int, cells_per_chunk: int | None, chunk_attempts: int)
     given = {"max_parallel": max_parallel, "cells_per_chunk": cells_per_chunk, "chunk_attempts": chunk_attempts}
     for name, value in given.items():
         may_be_none = name == "cells_per_chunk"
-        if (value is None and may_be_none) or (type(value) is int and value >= 1):
+        if (value is None and may_be_none) or (type(value) is int and 1 <= value <= INT64_MAX):
             continue
-        raise ParameterError(f"{name} is {value!r}: give a whole number, 1 or more.")
+        raise ParameterError(f"{name} is {shown(value)}: give a whole number, 1 or more, at most {INT64_MAX}.")
     return FanOut(max_parallel=max_parallel, cells_per_chunk=cells_per_chunk, chunk_attempts=chunk_attempts)
 
 

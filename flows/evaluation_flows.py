@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.flow_decorator import flow
+from flows.model import MaxSamples, MinSamples, Seed
 from flows.parameters import experiment_spec
 from flows.result import ExperimentResult
 from flows.run import open_run
 from flows.tasks import cluster, evaluate, ingest, prepare, record, report
 
 
-@flow(name="evaluation_pipeline", log_prints=True, validate_parameters=False)
+@flow(name="evaluation_pipeline")
 def evaluation_pipeline(
     data_source: str | list[str],
     adapter_type: str = "sklearn",
     eps: float = 0.5,
-    min_samples: int = 5,
+    min_samples: MinSamples = 5,
     coordinate_type: str = "pickup",
     use_location_ids: bool = True,
-    max_samples: int | None = None,
+    max_samples: MaxSamples | None = None,
     use_minio: bool = True,
-    seed: int = 0,
+    seed: Seed = 0,
     hours: str | None = None,
     weekdays: str | None = None,
 ) -> ExperimentResult:

@@ -5,6 +5,7 @@ Arrays travel in dataclasses, everything that is stored or sent is pydantic. Imp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,14 @@ UNITS_PER_METRE = 1024
 """Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere (design, section 2)."""
 
 
+INT64_MAX = 2**63 - 1
+"""No parameter and no count is larger: neither kernels, nor tables, nor Prefect's API hold such a number."""
+
+Seed = Annotated[int, Field(ge=0, le=INT64_MAX, strict=True)]
+MinSamples = Annotated[int, Field(ge=1, le=INT64_MAX, strict=True)]
+MaxSamples = Annotated[int, Field(ge=1, le=INT64_MAX, strict=True)]
+Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
+
 ONE_BLOB_NOTE = "eps is too large for hot spots"
 """Said of a clustering where one cluster holds more than half of the used trips."""
 
@@ -51,11 +60,14 @@ def eps_to_metres(eps_km: float) -> float:
 class Frozen(BaseModel):
     """Base of all stored models."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Metric(Frozen):
     """A number, or None with the reason why it is not defined."""
+
+    # What is computed may be anything; `Measured` refuses it where it is read from a file.
+    model_config = ConfigDict(allow_inf_nan=True)
 
     value: float | None
     reason: str | None = None
@@ -82,6 +94,8 @@ class Measured(Frozen):
         folded = dict(stored)
         for name, field in cls.model_fields.items():
             if field.annotation is Metric and not isinstance(folded.get(name, {}), Metric | dict):
+                if isinstance(folded[name], float) and not math.isfinite(folded[name]):
+                    raise ValueError(f"{name} is {folded[name]}")
                 folded[name] = {"value": folded[name], "reason": folded.pop(f"{name}_reason", None)}
         return folded
 
@@ -128,12 +142,12 @@ class ExperimentSpec(Frozen):
     data_source: Annotated[tuple[str, ...], Field(min_length=1)]
     adapter_type: str = "sklearn"
     eps: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 0.5
-    min_samples: Annotated[int, Field(ge=1, strict=True)] = 5
+    min_samples: MinSamples = 5
     coordinate_type: CoordinateType = "pickup"
     use_location_ids: bool = True
-    max_samples: Annotated[int, Field(ge=1, strict=True)] | None = None
+    max_samples: MaxSamples | None = None
     use_minio: bool = True
-    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    seed: Seed = 0
     hours: str | None = None
     weekdays: str | None = None
 
@@ -270,14 +284,14 @@ class Quality(Measured):
     silhouette: Metric
     davies_bouldin: Metric
     calinski_harabasz: Metric
-    silhouette_sample_size: int
-    silhouette_sample_clustered: int
+    silhouette_sample_size: Count
+    silhouette_sample_clustered: Count
 
 
 class Performance(Measured):
     """What the fit cost."""
 
-    n_jobs: int
+    n_jobs: Count
     runtime_seconds: float
     cpu_seconds: float
     points_per_second: Metric
@@ -287,24 +301,24 @@ class Performance(Measured):
 class ClusterCounts(Measured):
     """What came out, counted in used points before the collapse; sizes by cluster number."""
 
-    n_clusters: int
-    n_core: int
-    n_border: int
-    n_noise: int
+    n_clusters: Count
+    n_core: Count
+    n_border: Count
+    n_noise: Count
     noise_ratio: Metric
     largest_cluster_share: Metric
     one_blob: bool
     note: str | None = None
-    sizes: tuple[int, ...]
+    sizes: tuple[Count, ...]
 
 
 class PointCounts(Frozen):
     """From rows to distinct points: rows = rows read; the others count points, per end."""
 
-    rows: int
-    used: int
-    unique: int
-    dropped: dict[DropReason, int]
+    rows: Count
+    used: Count
+    unique: Count
+    dropped: dict[DropReason, Count]
     positions: Kind
     note: str | None = None
 
@@ -313,9 +327,9 @@ class FileFingerprint(Frozen):
     """One file as it was read."""
 
     name: str
-    size_bytes: int
+    size_bytes: Count
     sha256: str
-    rows: int
+    rows: Count
     dialect: str
 
 
@@ -324,7 +338,7 @@ class RecordedSettings(Frozen):
 
     city_box: CityBox
     score: ScoreSettings
-    silhouette_sample: int
+    silhouette_sample: Count
     skip_truncated: bool
     allow_mostly_dropped: bool
     zone_table_sha256: str | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prefect import flow
-
 from flows.chunks import fan_out
 from flows.compare_tasks import comparable
+from flows.flow_decorator import flow
 from flows.grid import grid_spec
+from flows.model import Count, MaxSamples, MinSamples, Seed
 from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_store import resumed_plan
 from flows.sweep_tasks import check_max_failed
@@ -21,26 +21,26 @@ COMPARED_MIN_SAMPLES_VALUES = (5, 10)
 COMPARED_ADAPTERS = ("sklearn", "sklearn_parallel")
 
 
-@flow(name="parameter_sweep_flow", log_prints=True, validate_parameters=False)
+@flow(name="parameter_sweep_flow")
 def parameter_sweep_flow(
     data_source: str | list[str],
     adapter_type: str = "sklearn",
     eps_values: list[float] | Literal["auto"] = list(EPS_VALUES_KM),  # noqa: B006  (read, never changed)
-    min_samples_values: list[int] = list(MIN_SAMPLES_VALUES),  # noqa: B006
+    min_samples_values: list[MinSamples] = list(MIN_SAMPLES_VALUES),  # noqa: B006
     metric: str = "overall_score",
     coordinate_type: str = "pickup",
     use_location_ids: bool = True,
-    max_samples: int | None = None,
+    max_samples: MaxSamples | None = None,
     use_minio: bool = True,
-    seed: int = 0,
+    seed: Seed = 0,
     hours: str | None = None,
     weekdays: str | None = None,
-    max_failed: int = 0,
+    max_failed: Count = 0,
     allow_large: bool = False,
     resume: str | None = None,
-    max_parallel: int = 4,
-    cells_per_chunk: int | None = None,
-    chunk_attempts: int = 2,
+    max_parallel: Count = 4,
+    cells_per_chunk: Count | None = None,
+    chunk_attempts: Count = 2,
 ) -> SweepResult:
     """Cluster the same trips with every combination of eps and min_samples, and name the best by a metric.
 
@@ -82,25 +82,25 @@ def parameter_sweep_flow(
     return run_sweep("parameter_sweep_flow", grid, max_failed, how, resumed_plan(resume))
 
 
-@flow(name="compare_adapters_sweep_flow", log_prints=True, validate_parameters=False)
+@flow(name="compare_adapters_sweep_flow")
 def compare_adapters_sweep_flow(
     data_source: str | list[str],
     eps_values: list[float] = list(COMPARED_EPS_VALUES_KM),  # noqa: B006  (read, never changed)
-    min_samples_values: list[int] = list(COMPARED_MIN_SAMPLES_VALUES),  # noqa: B006
+    min_samples_values: list[MinSamples] = list(COMPARED_MIN_SAMPLES_VALUES),  # noqa: B006
     adapters: list[str] = list(COMPARED_ADAPTERS),  # noqa: B006
     metric: str = "overall_score",
     coordinate_type: str = "pickup",
     use_location_ids: bool = True,
-    max_samples: int | None = None,
+    max_samples: MaxSamples | None = None,
     use_minio: bool = True,
-    seed: int = 0,
+    seed: Seed = 0,
     hours: str | None = None,
     weekdays: str | None = None,
-    max_failed: int = 0,
+    max_failed: Count = 0,
     allow_large: bool = False,
-    max_parallel: int = 4,
-    cells_per_chunk: int | None = None,
-    chunk_attempts: int = 2,
+    max_parallel: Count = 4,
+    cells_per_chunk: Count | None = None,
+    chunk_attempts: Count = 2,
 ) -> ComparisonResult:
     """Cluster the same trips with the same settings through several adapters: speed, memory, and whether labels agree.
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
 from flows.adapters.registry import get_adapter
 from flows.errors import ParameterError
-from flows.model import ExperimentSpec
+from flows.model import INT64_MAX, ExperimentSpec
 
 _HELP = {
     "data_source": "give an object key or a path, a list of them, or a glob such as 'yellow_tripdata_2025-*.parquet'",
     "eps": "eps is a radius in kilometres, a finite number above 0, such as 0.5",
-    "min_samples": "min_samples is a whole number of trips, 1 or more, such as 5",
+    "min_samples": f"min_samples is a whole number of trips, from 1 to {INT64_MAX}, such as 5",
     "coordinate_type": "use pickup, dropoff or both",
-    "max_samples": "max_samples is a whole number of points, 1 or more, or None for all",
-    "seed": "seed is a whole number, 0 or more",
+    "max_samples": f"max_samples is a whole number of points, from 1 to {INT64_MAX}, or None for all",
+    "seed": f"seed is a whole number from 0 to {INT64_MAX}",
 }
+
+_MOST_SHOWN_BITS = 512
+_MOST_EPS_KM = 20_038
+"""Half the circumference of the Earth."""
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"(\d{1,2})-(\d{1,2})")
@@ -64,6 +69,8 @@ def experiment_spec(
         )
     except ValidationError as error:
         raise ParameterError(_explain(error)) from error
+    if spec.eps > _MOST_EPS_KM:
+        raise ParameterError(f"eps is {eps!r} km: no two places on Earth are more than {_MOST_EPS_KM:,} km apart.")
     if spec.eps_m == 0:
         raise ParameterError(f"eps is {eps!r} km, less than the grid of 2^-10 m that points lie on: use a larger eps.")
     return spec
@@ -73,8 +80,35 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
         name = str(fault["loc"][0])
-        lines.append(f"{name} is {fault['input']!r}: {_HELP.get(name, fault['msg'])}.")
+        lines.append(f"{name} is {shown(fault['input'])}: {_HELP.get(name, fault['msg'])}.")
     return " ".join(lines)
+
+
+def check_numbers(parameters: Mapping[str, object]) -> None:
+    """Refuse numbers that JSON and Prefect's API can't hold, wherever they stand in the parameters.
+
+    Raises:
+        ParameterError: a number is not finite, or a whole number beyond 64 bits.
+    """
+    for name, value in parameters.items():
+        _check_number(name, value)
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, int) and not -INT64_MAX <= value <= INT64_MAX:
+        raise ParameterError(f"{name} is {shown(value)}: use a whole number up to {INT64_MAX}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ParameterError(f"{name} is {value!r}: use a finite number.")
+    if isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            _check_number(name, one)
+
+
+def shown(value: object) -> str:
+    """A value for a message; Python writes out no whole number of more than 4,300 digits."""
+    if isinstance(value, int) and value.bit_length() > _MOST_SHOWN_BITS:
+        return f"a number of {value.bit_length():,} bits"
+    return repr(value)
 
 
 def parse_hours(hours: str | None) -> frozenset[int] | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from flows.errors import ParameterError
 from flows.model import ExperimentRecord
+from flows.parameters import shown
 from flows.records import date_folders, record_keys
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def last_days(days: int, today: date) -> tuple[date, date]:
     if isinstance(days, bool) or not isinstance(days, int) or days < 1:
         raise ParameterError(f"days is {days!r}: give a whole number of days, 1 or more, such as 7.")
     if days > today.toordinal():
-        raise ParameterError(f"days is {days}: that is before the year 1. Give a smaller number, such as 7.")
+        raise ParameterError(f"days is {shown(days)}: that is before the year 1. Give a smaller number, such as 7.")
     return today - timedelta(days=days - 1), today
 
 

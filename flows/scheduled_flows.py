@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prefect import flow
-
 from flows.chunks import fan_out
 from flows.compare_tasks import comparable
 from flows.errors import ParameterError
+from flows.flow_decorator import flow
 from flows.grid import grid_spec
 from flows.latest import latest_month
+from flows.model import Count, MaxSamples, MinSamples, Seed
 from flows.settings import load_settings
 from flows.store import open_store
 from flows.sweep_result import ComparisonResult, SweepResult
@@ -27,20 +27,20 @@ WEEKLY_EPS_VALUES_KM = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 WEEKLY_MIN_SAMPLES_VALUES = (5, 10, 15, 25, 50, 100)
 
 
-@flow(name="daily_adapter_comparison_flow", log_prints=True, validate_parameters=False)
+@flow(name="daily_adapter_comparison_flow")
 def daily_adapter_comparison_flow(
     data_source: str | list[str] | None = None,
     coordinate_type: str = "pickup",
     use_location_ids: bool = True,
-    max_samples: int | None = 100_000,
+    max_samples: MaxSamples | None = 100_000,
     use_minio: bool = True,
-    seed: int = 0,
+    seed: Seed = 0,
     hours: str | None = None,
     weekdays: str | None = None,
-    max_failed: int = 0,
-    max_parallel: int = 4,
-    cells_per_chunk: int | None = None,
-    chunk_attempts: int = 2,
+    max_failed: Count = 0,
+    max_parallel: Count = 4,
+    cells_per_chunk: Count | None = None,
+    chunk_attempts: Count = 2,
 ) -> ComparisonResult:
     """Compare sklearn and sklearn_parallel with the default setting: eps 0.5 km, min_samples 5.
 
@@ -69,25 +69,25 @@ def daily_adapter_comparison_flow(
     return run_comparison("daily_adapter_comparison_flow", grid, max_failed, how)
 
 
-@flow(name="weekly_parameter_sweep_flow", log_prints=True, validate_parameters=False)
+@flow(name="weekly_parameter_sweep_flow")
 def weekly_parameter_sweep_flow(
     data_source: str | list[str] | None = None,
     adapter_type: str = "grid",
     eps_values: list[float] | Literal["auto"] = list(WEEKLY_EPS_VALUES_KM),  # noqa: B006  (read, never changed)
-    min_samples_values: list[int] = list(WEEKLY_MIN_SAMPLES_VALUES),  # noqa: B006
+    min_samples_values: list[MinSamples] = list(WEEKLY_MIN_SAMPLES_VALUES),  # noqa: B006
     metric: str = "overall_score",
     coordinate_type: str = "pickup",
     use_location_ids: bool = True,
-    max_samples: int | None = None,
+    max_samples: MaxSamples | None = None,
     use_minio: bool = True,
-    seed: int = 0,
+    seed: Seed = 0,
     hours: str | None = None,
     weekdays: str | None = None,
-    max_failed: int = 0,
+    max_failed: Count = 0,
     allow_large: bool = False,
-    max_parallel: int = 4,
-    cells_per_chunk: int | None = None,
-    chunk_attempts: int = 2,
+    max_parallel: Count = 4,
+    cells_per_chunk: Count | None = None,
+    chunk_attempts: Count = 2,
 ) -> SweepResult:
     """Sweep 9 eps values, from a street corner to a district, by 6 of min_samples.
 

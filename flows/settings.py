@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.errors import SettingsError
-from flows.model import CityBox, Frozen, ScoreSettings
+from flows.model import INT64_MAX, CityBox, Frozen, ScoreSettings
 
 
 class MinioSettings(BaseSettings):
@@ -91,12 +91,16 @@ class Settings(BaseSettings):
     zone_table: Path | None = Field(
         None, description="taxi_zones as zip, folder or .shp; unset: reference/taxi_zones.zip in the store."
     )
-    silhouette_sample: int = Field(10_000, ge=2, description="Most used points that the silhouette is computed from.")
+    silhouette_sample: int = Field(
+        10_000, ge=2, le=INT64_MAX, description="Most used points that the silhouette is computed from."
+    )
     score: ScoreSettings = Field(ScoreSettings(), description="Weights of overall_score.")
     tlc_base_url: str = Field(
         "https://d37ci6vzurychx.cloudfront.net", description="Where `taxi-flows data fetch` finds TLC's files."
     )
-    n_jobs: int | None = Field(None, ge=1, description="Threads or workers of an adapter; the pod's CPU limit.")
+    n_jobs: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="Threads or workers of an adapter; the pod's CPU limit."
+    )
     fan_out: bool = Field(
         False, description="Sweeps start flow runs for their cells; set by the work pool coordinator on a cluster."
     )

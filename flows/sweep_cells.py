@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prefect import flow, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.compare_tasks import measure_cells
 from flows.errors import ParameterError
+from flows.flow_decorator import flow
 from flows.grid import cell_specs, data_spec
 from flows.model import Points
 from flows.restarts import restartable
@@ -21,7 +22,7 @@ from flows.sweep_tasks import facts_of, refuse_other_bytes, sweep_cells
 from flows.tasks import ingest, prepare
 
 
-@flow(name="sweep_cells_flow", log_prints=True, validate_parameters=False)
+@flow(name="sweep_cells_flow")
 def sweep_cells_flow(kind: Literal["sweeps", "comparisons"], sweep_id: str, chunk: int | None = None) -> int:
     """Do the cells of a chunk that are not done yet, and keep each in the store as it finishes.
 

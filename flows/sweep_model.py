@@ -10,19 +10,22 @@ from pydantic import Field
 from flows.model import (
     ClusterCounts,
     CoordinateType,
+    Count,
     Environment,
     FileFingerprint,
     Frozen,
+    MaxSamples,
     Measured,
     Metric,
+    MinSamples,
     Performance,
     PointCounts,
     Quality,
     RecordedSettings,
+    Seed,
 )
 
 Eps = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-MinSamples = Annotated[int, Field(ge=1, strict=True)]
 
 
 AUTO_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
@@ -38,9 +41,9 @@ class GridBase(Frozen):
     metric: str = "overall_score"
     coordinate_type: CoordinateType = "pickup"
     use_location_ids: bool = True
-    max_samples: Annotated[int, Field(ge=1, strict=True)] | None = None
+    max_samples: MaxSamples | None = None
     use_minio: bool = True
-    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    seed: Seed = 0
     hours: str | None = None
     weekdays: str | None = None
 
@@ -71,9 +74,9 @@ class KDistances(Frozen):
     knee_m: the knee; eps_values: what follows from it, km.
     """
 
-    k: int
-    seed: int
-    sample_size: int
+    k: Count
+    seed: Count
+    sample_size: Count
     distances_m: tuple[float, ...]
     knee_m: float
     eps_values: tuple[float, ...]
@@ -87,7 +90,7 @@ class Cell(Measured):
 
     adapter: str
     eps: float
-    min_samples: int
+    min_samples: Count
     status: Literal["ok", "failed"]
     reason: str | None = None
     experiment_id: str | None = None
@@ -124,7 +127,7 @@ class SweepRecord(Frozen):
     source: tuple[FileFingerprint, ...]
     points: PointCounts
     cells: tuple[Cell, ...]
-    best: int | None
+    best: Count | None
     best_reason: str
     suggestion: KDistances | None = None
     timings: dict[str, float]
@@ -141,7 +144,7 @@ class Agreement(Measured):
     adapter: str
     reference: str
     eps: float | None
-    min_samples: int | None
+    min_samples: Count | None
     speed_up: Metric
     memory_ratio: Metric
     adjusted_rand: Metric
@@ -174,8 +177,8 @@ class Statistic(Frozen):
     """
 
     metric: str
-    n: int
-    n_undefined: int
+    n: Count
+    n_undefined: Count
     mean: float | None
     median: float | None
     standard_deviation: float | None
@@ -188,8 +191,8 @@ class Group(Frozen):
 
     adapter: str
     eps: float
-    min_samples: int
-    n_records: int
+    min_samples: Count
+    n_records: Count
     statistics: tuple[Statistic, ...]
 
 
@@ -201,7 +204,7 @@ class PairedTest(Frozen):
 
     first: str
     second: str
-    n_pairs: int
+    n_pairs: Count
     test: str
     statistic: float | None
     p_value: float | None
@@ -217,10 +220,10 @@ class Trend(Frozen):
 
     adapter: str
     eps: float
-    min_samples: int
+    min_samples: Count
     metric: str
-    n: int
-    n_before: int
+    n: Count
+    n_before: Count
     mean: float | None
     mean_before: float | None
     change: float | None
@@ -236,9 +239,9 @@ class AggregateRecord(Frozen):
     key: str
     first_day: date
     last_day: date
-    seed: int
-    n_records: int
-    n_older_schema: int
+    seed: Count
+    n_records: Count
+    n_older_schema: Count
     corrupt: tuple[str, ...]
     groups: tuple[Group, ...]
     tests: tuple[PairedTest, ...]

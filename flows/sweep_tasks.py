@@ -12,6 +12,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.errors import ParameterError, SweepFailedError
 from flows.grid import cell_specs
+from flows.model import INT64_MAX
+from flows.parameters import shown
 from flows.records import new_id
 from flows.run import Run
 from flows.steps.rank import best
@@ -171,8 +173,8 @@ def check_max_failed(max_failed: int) -> None:
     Raises:
         ParameterError: it is no whole number, or below 0.
     """
-    if isinstance(max_failed, bool) or not isinstance(max_failed, int) or max_failed < 0:
-        raise ParameterError(f"max_failed is {max_failed!r}: give a whole number of cells, 0 or more.")
+    if isinstance(max_failed, bool) or not isinstance(max_failed, int) or not 0 <= max_failed <= INT64_MAX:
+        raise ParameterError(f"max_failed is {shown(max_failed)}: give a whole number of cells from 0 to {INT64_MAX}.")
 
 
 def refuse_failures(cells: tuple[Cell, ...], max_failed: int, location: str) -> None:

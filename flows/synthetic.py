@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from flows.atomic import replacing
 from flows.errors import ParameterError
+from flows.model import INT64_MAX
+from flows.parameters import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,12 +72,12 @@ def write_synthetic_month(path: Path, rows: int = 20_000, seed: int = 0, month: 
     zero coordinates and 0.02 % lie outside the city, as in TLC's months of that time.
 
     Raises:
-        ParameterError: rows below 1, a negative seed, or a month that is not YYYY-MM.
+        ParameterError: rows or seed is out of range, or a month that is not YYYY-MM.
     """
-    if rows < 1:
-        raise ParameterError(f"rows is {rows}: a synthetic month has 1 row or more.")
-    if seed < 0:
-        raise ParameterError(f"seed is {seed}: use a whole number, 0 or more.")
+    if not 1 <= rows <= INT64_MAX:
+        raise ParameterError(f"rows is {shown(rows)}: a synthetic month has from 1 to {INT64_MAX} rows.")
+    if not 0 <= seed <= INT64_MAX:
+        raise ParameterError(f"seed is {shown(seed)}: use a whole number from 0 to {INT64_MAX}.")
     first_second, month_seconds = _span(month)
 
     import pyarrow as pa

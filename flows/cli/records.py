@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -43,7 +44,7 @@ def records() -> None:
 @records.command()
 @_filters
 @click.option("--sort", metavar="METRIC", help="The best by this metric first, such as overall_score; else the newest.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="Records to list.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, sys.maxsize), help="Records to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of whole records.")
 def ls(since: str | None, adapter: str | None, source: str | None, sort: str | None, limit: int, as_json: bool) -> None:
     """List records, the newest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -46,7 +47,7 @@ def _metric() -> click.Parameter:
 
 def _run_options() -> list[click.Parameter]:
     """How a grid is run, and what becomes of the result."""
-    number = click.IntRange(min=0)
+    number = click.IntRange(0, sys.maxsize)
     return [
         click.Option(["--max-failed"], type=number, default=0, show_default=True, help="Cells that may fail."),
         *_fan_out_options(),
@@ -57,7 +58,7 @@ def _run_options() -> list[click.Parameter]:
 
 def _fan_out_options() -> list[click.Parameter]:
     """How cells are spread over flow runs, where TAXI_FAN_OUT says that they are."""
-    number, so = click.IntRange(min=1), "With TAXI_FAN_OUT:"
+    number, so = click.IntRange(1, sys.maxsize), "With TAXI_FAN_OUT:"
     return [
         click.Option(["--max-parallel"], type=number, default=4, show_default=True, help=f"{so} flow runs at once."),
         click.Option(["--cells-per-chunk"], type=number, default=None, help=f"{so} cells of one flow run."),

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from flows.errors import ParameterError
-from flows.parameters import experiment_spec, parse_hours, parse_weekdays
+from flows.experiment_pipeline import experiment_pipeline
+from flows.parameters import check_numbers, experiment_spec, parse_hours, parse_weekdays
 
 
 @pytest.mark.parametrize("eps", [0, -1, math.nan, math.inf, "0.5", "near", None, True])
@@ -70,3 +71,46 @@ def test_weekdays(weekdays: str, expected: set[int]) -> None:
 def test_bad_weekdays(weekdays: str) -> None:
     with pytest.raises(ParameterError, match="weekdays"):
         parse_weekdays(weekdays)
+
+
+@pytest.mark.parametrize("number", [2**63, 242285449577923862350571934587112984123, 1e30, 10**400])
+@pytest.mark.parametrize("name", ["seed", "min_samples", "max_samples"])
+def test_numbers_beyond_64_bits(name: str, number: int) -> None:
+    with pytest.raises(ParameterError, match=rf"{name} is .*: {name} is a whole number .*{2**63 - 1}"):
+        experiment_spec("month.parquet", **{name: number})  # type: ignore[arg-type]
+    assert getattr(experiment_spec("month.parquet", **{name: 2**63 - 1}), name) == 2**63 - 1  # type: ignore[arg-type]
+
+
+def test_a_number_too_long_to_be_written_out() -> None:
+    with pytest.raises(ParameterError, match="seed is a number of 16,610 bits: seed is a whole number"):
+        experiment_spec("month.parquet", seed=10**5000)
+
+
+@pytest.mark.parametrize("eps", [20_039, 1e30, 1e308])
+def test_an_eps_beyond_the_earth(eps: float) -> None:
+    with pytest.raises(ParameterError, match="no two places on Earth"):
+        experiment_spec("month.parquet", eps=eps)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fault"),
+    [
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
+        ({"min_samples_values": [5, 2**63]}, "min_samples_values is 9223372036854775808"),
+        ({"eps_values": (0.1, math.inf)}, "eps_values is inf: use a finite number"),
+        ({"max_failed": -(2**63) - 1}, "max_failed is -9223372036854775809"),
+    ],
+)
+def test_numbers_that_no_flow_run_may_hold(parameters: dict[str, object], fault: str) -> None:
+    with pytest.raises(ParameterError, match=fault):
+        check_numbers(parameters)
+    check_numbers({"seed": 2**63 - 1, "eps": 0.5, "data_source": ["a"], "max_samples": None})
+
+
+def test_no_flow_run_is_made_of_a_number_beyond_64_bits() -> None:
+    """Prefect's API answers 500 to every list that holds such a run."""
+    with pytest.raises(ParameterError, match="seed is 18446744073709551616"):
+        experiment_pipeline.serialize_parameters({"data_source": "a.parquet", "seed": 2**64})
+    assert experiment_pipeline.serialize_parameters({"seed": 2**63 - 1}) == {"seed": 2**63 - 1}
+    for name in ("seed", "min_samples"):
+        assert experiment_pipeline.parameters.properties[name]["maximum"] == 2**63 - 1

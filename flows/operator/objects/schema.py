@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from flows.adapters.registry import adapter_names
-from flows.model import CoordinateType
+from flows.model import INT64_MAX, CoordinateType
 from flows.settings import PodSizes
 from flows.steps.rank import METRICS
 
@@ -68,13 +68,15 @@ class Specification(Part):
     )
     coordinate_type: CoordinateType = Field("pickup", description="Cluster pick-ups, drop-offs or both.")
     use_location_ids: bool = Field(True, description="Place trips at taxi zones where the source has no coordinates.")
-    max_samples: int | None = Field(None, ge=1, description="Points at most, drawn by seed; all where it is absent.")
-    seed: int = Field(0, ge=0, description="Of every random choice.")
+    max_samples: int | None = Field(
+        None, ge=1, le=INT64_MAX, description="Points at most, drawn by seed; all where it is absent."
+    )
+    seed: int = Field(0, ge=0, le=INT64_MAX, description="Of every random choice.")
     hours: str | None = Field(None, pattern=HOURS, description="Only trips picked up in these hours, as `7-10`.")
     weekdays: str | None = Field(None, pattern=WEEKDAYS, description="Only trips of these days, as `mon-fri`.")
     resources: Resources | None = Field(None, description="Sizes of the run's pod, in place of its work pool's.")
     ttl_seconds_after_finished: int | None = Field(
-        None, ge=0, description="Delete the object so long after its end; it stays where this is absent."
+        None, ge=0, le=2**31 - 1, description="Delete the object so long after its end; it stays where this is absent."
     )
 
     @property
@@ -151,7 +153,7 @@ class ParameterSweepSpecification(Specification):
         "overall_score", description="What the best setting is best by."
     )
     max_parallel: int = Field(4, ge=1, le=100, description="Flow runs of cells at once.")
-    max_failed: int = Field(0, ge=0, description="Cells that may fail.")
+    max_failed: int = Field(0, ge=0, le=2**31 - 1, description="Cells that may fail.")
     resources: Resources | None = Field(
         None, description="Sizes of the pods that do the cells, in place of their work pool's."
     )

@@ -1,0 +1,34 @@
+"""How every flow of this project is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Flow
+
+from flows.parameters import check_numbers
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class CheckedFlow(Flow[P, R]):
+    """A flow that refuses numbers which Prefect's API can't hold, before a flow run is made of them.
+
+    One flow run with such a number makes the API answer 500 to every list that it is in.
+    """
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:  # Prefect's own signature
+        """What the flow run shows of its parameters.
+
+        Raises:
+            ParameterError: a number is not finite, or beyond 64 bits.
+        """
+        check_numbers(parameters)
+        return super().serialize_parameters(parameters)
+
+
+def flow(*, name: str) -> Callable[[Callable[P, R]], CheckedFlow[P, R]]:
+    """The decorator of a flow. What it prints is logged; its parameters are checked by itself, in its own words."""
+    return lambda function: CheckedFlow(function, name=name, log_prints=True, validate_parameters=False)
