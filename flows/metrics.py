@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException, InvalidURL
 from typing import Literal
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, push_to_gateway
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -21,6 +23,7 @@ GROUPING_LABELS = ("flow", "adapter")
 
 PUSH_JOB = "taxi_flows"
 PUSH_TIMEOUT_SECONDS = 5.0
+"""For each step of a push: connecting, sending, waiting for the answer."""
 
 DURATION_BUCKETS_SECONDS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600)
 """Upper bounds, up to the longest run that a work pool allows; what is longer counts as +Inf."""
@@ -212,9 +215,27 @@ def push(url: str, flow: str, adapter: str, metrics: Mapping[MetricDefinition, V
     """Replace the group of this flow and adapter in the Pushgateway.
 
     Raises:
-        OSError: it can't be reached, or refused the metrics.
+        OSError: it can't be reached, refused the metrics, or its answer is no HTTP.
+        ValueError: the address is none of a Pushgateway.
     """
+    _check_address(url)
     registry = CollectorRegistry()
     registry.register(Families(lambda: [family(definition, values) for definition, values in metrics.items()]))
     key = dict(zip(GROUPING_LABELS, (flow, adapter), strict=True))
-    push_to_gateway(url, PUSH_JOB, registry, grouping_key=key, timeout=PUSH_TIMEOUT_SECONDS)
+    try:
+        push_to_gateway(url, PUSH_JOB, registry, grouping_key=key, timeout=PUSH_TIMEOUT_SECONDS)
+    except InvalidURL as error:
+        raise ValueError(str(error)) from error
+    except HTTPException as error:
+        raise OSError(f"the answer is no HTTP ({error!r})") from error
+
+
+def _check_address(url: str) -> None:
+    """HOST:PORT without a scheme is an address too.
+
+    Raises:
+        ValueError: it names another scheme than HTTP's, no host, or a port that there is not.
+    """
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("not an address of the form http://HOST:PORT")

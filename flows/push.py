@@ -5,11 +5,16 @@ A child run does not push: its parent speaks for all. What is not defined is lef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import socket
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.error import URLError
 
 from flows import metrics
+from flows.deadline import within
 from flows.model import DROP_REASONS, ClusterCounts, ExperimentRecord, Metric, Performance, PointCounts, Quality
 from flows.result import ExperimentResult
 from flows.steps.rank import best
@@ -18,6 +23,13 @@ from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepReco
 if TYPE_CHECKING:
     from flows.metrics import MetricDefinition, Values
     from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
+
+PUSH_WITHIN_SECONDS = 10.0
+"""For all groups of a run, repetitions included: its record is written already."""
+_WAITS_SECONDS = (0.5, 1.0, 2.0)
+"""Before a push is repeated, where the Pushgateway can't be reached; in all, not for each group."""
+_LONGEST_FAULT = 300
+"""Characters of what went wrong that are shown; some of them may be the other side's."""
 
 Record = ExperimentRecord | SweepRecord | ComparisonRecord
 
@@ -38,11 +50,27 @@ def push_last_run(result: ExperimentResult | SweepResult | ComparisonResult | Ag
     url = load_settings().outside.pushgateway_url
     if url is None or _is_child():
         return
+    give_up, waits = time.monotonic() + PUSH_WITHIN_SECONDS, iter(_WAITS_SECONDS)
     for group in groups(result.record):
         try:
-            metrics.push(url, group.flow, group.adapter, group.values)
+            within(max(0.0, give_up - time.monotonic()), partial(_push, url, group, waits))
         except (OSError, ValueError) as error:
-            _warn(f"The metrics of {group.adapter} were not pushed to {url} (PUSHGATEWAY_URL): {error}")
+            fault = "".join(one if one.isprintable() else " " for one in str(error)[:_LONGEST_FAULT])
+            _warn(f"The metrics of {group.adapter} were not pushed to {url} (PUSHGATEWAY_URL): {fault}")
+
+
+def _push(url: str, group: Group, waits: Iterator[float]) -> None:
+    """Push, again where the name can't be looked up or nobody listens: what restarts is back in a moment."""
+    while True:
+        try:
+            metrics.push(url, group.flow, group.adapter, group.values)
+            return
+        except URLError as error:
+            away = isinstance(error.reason, (socket.gaierror, ConnectionRefusedError))
+            wait_seconds = next(waits, None) if away else None
+            if wait_seconds is None:
+                raise
+            time.sleep(wait_seconds)
 
 
 def groups(record: Record | AggregateRecord) -> tuple[Group, ...]:

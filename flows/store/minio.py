@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,8 @@ _SHA256 = "x-amz-meta-sha256"
 RETRIES = 9
 _BACKOFF_SECONDS, _MOST_BACKOFF_SECONDS = 0.5, 16.0
 """Waits of 0, 1, 2, 4, 8, 16, 16, 16 and 16 s."""
+_UNKNOWN_NAME_TRIES = 5
+"""For a name that DNS says there is not: a Service that is made anew has none for a moment, a mistyped one never."""
 _BODY_TRIES = 4
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
 _LOGGER = logging.getLogger(__name__)
@@ -315,7 +318,7 @@ class _Counting(io.RawIOBase):
 
 
 class _Repeated(urllib3.Retry):
-    """urllib3's repetition of requests, which says in the log why it waits. A wrong host name is not asked twice."""
+    """urllib3's repetition of requests, which says in the log why it waits."""
 
     def increment(
         self,
@@ -327,13 +330,20 @@ class _Repeated(urllib3.Retry):
         _stacktrace: object = None,
     ) -> Self:
         """One more try, or MaxRetryError."""
-        if isinstance(error, NameResolutionError) and _pool is not None:
+        unknown = [one.error for one in self.history if _names_nobody(one.error)]
+        if _pool is not None and _names_nobody(error) and len(unknown) + 1 >= _UNKNOWN_NAME_TRIES:
             raise MaxRetryError(_pool, url or "", error)
         further = super().increment(method, url, response, error, _pool, None)
         why = f"HTTP {response.status}" if response is not None else type(error).__name__
         wait_seconds = further.get_backoff_time()
         _LOGGER.warning("the object store does not answer (%s): asking again in %.0f s", why, wait_seconds)
         return further
+
+
+def _names_nobody(error: Exception | None) -> bool:
+    """Whether DNS answered that there is no such name; where it did not answer, the name may well be right."""
+    cause = error.__cause__ if isinstance(error, NameResolutionError) else None
+    return isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME
 
 
 def _copy(answer: BaseHTTPResponse, target: Path) -> None:

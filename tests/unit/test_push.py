@@ -7,14 +7,16 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from flows import metrics
+from flows import metrics, push
 from flows.model import DROP_REASONS, Metric
 from flows.push import groups, push_last_run
 from flows.result import ExperimentResult
@@ -127,6 +129,7 @@ def test_a_push_that_fails_warns_with_the_cause(
 ) -> None:
     result = ExperimentResult(record=an_experiment_record(), location="here")
     gateway.status = 400
+    monkeypatch.setattr(push, "_WAITS_SECONDS", ())
     monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
     for url, cause in (
         (gateway.url, "HTTP Error 400"),
@@ -152,6 +155,145 @@ def test_a_gateway_that_is_silent_does_not_hold_the_run(
         push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
     assert time.monotonic() - started < 5
     assert "timed out" in caplog.text
+
+
+GARBAGE = {
+    "no HTTP": b"\x00\x01garbage\r\n\r\n",
+    "an escape sequence": b"\x1b[2J\r\n\r\n",
+    "a long line": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+    "a long status": b"HTTP/1.1 500 " + b"a" * 60_000 + b"\r\n\r\n",
+    "many headers": b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 200 + b"\r\n",
+    "no status": b"HTTP/1.1 \r\n\r\n",
+    "a negative status": b"HTTP/1.1 -5 OK\r\n\r\n",
+    "broken chunks": b"HTTP/1.1 503 Away\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+    "a redirect to itself": b"HTTP/1.1 307 Again\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+    "nothing": b"",
+}
+
+
+@contextmanager
+def answering(pieces: Iterable[bytes], ready: threading.Event) -> Iterator[str]:
+    """Address of a server that answers each request with these bytes, the last one once `ready` is set."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(1 << 20)
+                        for piece in pieces:
+                            connection.sendall(piece)
+                        ready.wait(30)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            ready.set()
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def warning_of_a_push(caplog: pytest.LogCaptureFixture) -> str:
+    """What is said of a push that fails."""
+    caplog.clear()
+    push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+    (warning,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    return warning.getMessage()
+
+
+@pytest.fixture
+def _heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+@pytest.mark.usefixtures("_heard")
+def test_an_answer_that_is_none_is_a_warning(
+    kind: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = threading.Event()
+    done.set()
+    with answering([GARBAGE[kind]], done) as url:
+        monkeypatch.setenv("PUSHGATEWAY_URL", url)
+        said = warning_of_a_push(caplog)
+    assert said.isprintable()
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/x",
+        "data:,x",
+        "http://",
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:x",
+        "http://a b",
+        "http://127.0.0.1:1/\x7f",
+        "http://user:password@127.0.0.1:1x",
+        f"http://{'a' * 70}.example",
+    ],
+)
+@pytest.mark.usefixtures("_heard")
+def test_an_address_that_is_none_is_a_warning(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(push, "_WAITS_SECONDS", ())
+    monkeypatch.setenv("PUSHGATEWAY_URL", url)
+    assert "were not pushed to" in warning_of_a_push(caplog)
+
+
+@pytest.mark.parametrize("pieces", [[], [b"H"], [b"HTTP/1.1 200 OK\r\n", b"X: "]])
+@pytest.mark.usefixtures("_heard")
+def test_all_pushes_of_a_run_have_one_time(
+    pieces: list[bytes], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each group would wait for its own timeout, and each byte that drips begins that anew."""
+    monkeypatch.setattr(push, "PUSH_WITHIN_SECONDS", 0.2)
+    monkeypatch.setattr(metrics, "PUSH_TIMEOUT_SECONDS", 3600.0)
+    with answering(pieces, threading.Event()) as url:
+        monkeypatch.setenv("PUSHGATEWAY_URL", url)
+        push_last_run(ComparisonResult(record=a_comparison_record(), location="here"))
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(said) == 3
+    assert all("no answer within" in one for one in said)
+
+
+@pytest.mark.usefixtures("_heard")
+def test_a_look_up_that_hangs_does_not_hold_the_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(push, "PUSH_WITHIN_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60))
+    monkeypatch.setenv("PUSHGATEWAY_URL", "http://pushgateway.example:9091")
+    try:
+        assert "no answer within 0.2 s" in warning_of_a_push(caplog)
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize("fault", [socket.gaierror(socket.EAI_AGAIN, "no answer"), ConnectionRefusedError()])
+def test_a_gateway_that_is_away_for_a_moment_is_asked_again(
+    fault: OSError, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look_up, faults = socket.getaddrinfo, [fault, fault]
+
+    def flaky(*args: object, **options: object) -> object:
+        if faults:
+            raise faults.pop()
+        return look_up(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(push, "_WAITS_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(socket, "getaddrinfo", flaky)
+    push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+    assert len(gateway.groups) == 1
 
 
 @pytest.mark.skipif(PUSHGATEWAY is None, reason="no Pushgateway: put pushgateway on PATH")

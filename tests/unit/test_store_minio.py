@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,6 +221,41 @@ def test_a_refusal_is_told_in_words(answer: tuple[int, str], error: type[StoreEr
 def test_a_store_that_is_away_is_named() -> None:
     with pytest.raises(StoreError, match=r"listing taxi-data of MinIO at 127\.0\.0\.1:9 failed: there is no answer"):
         list(at("127.0.0.1:9").list(DATA))
+
+
+def failing_look_ups(monkeypatch: pytest.MonkeyPatch, code: int, number: int) -> list[str]:
+    """Let so many look-ups of names fail, whichever name it is; gives the names that were looked up."""
+    look_up, asked = socket.getaddrinfo, list[str]()
+
+    def flaky(host: str, *args: object, **options: object) -> object:
+        asked.append(host)
+        if len(asked) <= number:
+            raise socket.gaierror(code, "no answer")
+        return look_up(host, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", flaky)
+    return asked
+
+
+@pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_NONAME])
+@pytest.mark.usefixtures("_at_once")
+def test_a_name_that_can_t_be_looked_up_for_a_moment_is_asked_for_again(
+    code: int, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = failing_look_ups(monkeypatch, code, 3)
+    assert at(endpoint, retries=minio_store.RETRIES).stat(DATA, "nothing") is None
+    assert len(asked) > 3
+
+
+@pytest.mark.parametrize(("code", "tries"), [(socket.EAI_AGAIN, minio_store.RETRIES + 1), (socket.EAI_NONAME, 5)])
+@pytest.mark.usefixtures("_at_once")
+def test_a_name_that_is_not_there_is_given_up_earlier_than_a_silent_dns(
+    code: int, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = failing_look_ups(monkeypatch, code, 1000)
+    with pytest.raises(StoreError, match=r"there is no answer \(NameResolutionError.*MINIO_ENDPOINT"):
+        at("minio.example:9000", retries=minio_store.RETRIES).stat(DATA, "a")
+    assert asked == ["minio.example"] * tries
 
 
 def test_an_object_that_is_not_there(store: ObjectStore) -> None:
