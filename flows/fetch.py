@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.errors import ParameterError, SourceNotFoundError, UnreadableFileError
+from flows.source_names import FIRST_MONTHS
 
 if TYPE_CHECKING:
     from flows.download import Downloader, Progress
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from flows.store import ObjectStore
 
 ZONE_TABLE_KEY = "reference/taxi_zones.zip"
-
-FIRST_MONTHS = {"yellow": "2009-01", "green": "2013-08", "fhv": "2015-01", "fhvhv": "2019-02"}
-"""The services whose trips TLC publishes, and the first month of each."""
 
 # First and last bytes of a whole file: a log-in page or an error page has the announced size, too.
 _MAGIC = {".parquet": (b"PAR1", b"PAR1"), ".zip": (b"PK\x03\x04", b"")}

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flows.errors import SourceNotFoundError
-from flows.fetch import FIRST_MONTHS
+from flows.source_names import FIRST_MONTHS
 
 if TYPE_CHECKING:
     from flows.settings import Settings

@@ -49,12 +49,14 @@ def experiment_spec(
         ParameterError: a value is out of range; the message names the parameter, the value and what is accepted.
     """
     get_adapter(adapter_type)
+    names = (data_source,) if isinstance(data_source, str) else tuple(data_source)
+    _check_names(names)
     parse_hours(hours)
     parse_weekdays(weekdays)
     try:
         spec = ExperimentSpec.model_validate(
             {
-                "data_source": (data_source,) if isinstance(data_source, str) else tuple(data_source),
+                "data_source": names,
                 "adapter_type": adapter_type,
                 "eps": eps,
                 "min_samples": min_samples,
@@ -74,6 +76,16 @@ def experiment_spec(
     if spec.eps_m == 0:
         raise ParameterError(f"eps is {eps!r} km, less than the grid of 2^-10 m that points lie on: use a larger eps.")
     return spec
+
+
+def _check_names(data_source: Sequence[object]) -> None:
+    """Refuse names that no record can hold."""
+    for name in data_source:
+        if isinstance(name, str) and not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
+            raise ParameterError(
+                f"data_source is {name!r}: the name is not UTF-8, which records are written in. Rename the file, or "
+                "name it by a glob."
+            )
 
 
 def _explain(error: ValidationError) -> str:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import difflib
-import glob
+import logging
 import os
-import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from fnmatch import fnmatchcase
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from flows.errors import ParameterError, SourceNotFoundError, UnreadableFileError, ZoneTableError
 from flows.fetch import ZONE_TABLE_KEY
+from flows.glob_names import Matches, files_below, is_glob, literal_beginning, match_files, match_keys
 from flows.model import ExperimentSpec, SourceFile
-from flows.store import key_fault
+from flows.source_names import (
+    fetch_command,
+    is_table_in_parts,
+    refuse_address,
+    refuse_two_formats,
+    shorten,
+)
+from flows.store import MAX_KEY_BYTES, LocalStore, key_fault
 
 if TYPE_CHECKING:
     from flows.settings import Settings
     from flows.steps.zones import ZoneTable
     from flows.store import ObjectStore
 
-_GLOB = re.compile(r"[*?[]")
-_TLC_NAME = re.compile(r"(yellow|green|fhv|fhvhv)_tripdata_(\d{4}-\d{2})\.parquet")
+_LOG = logging.getLogger(__name__)
 _COLUMNAR = ".parquet"
 _SHOWN = 5
+_LONGEST_SHOWN = 300
 _SEARCHED = 10_000
 
 
@@ -34,10 +41,10 @@ _SEARCHED = 10_000
 def resolve(spec: ExperimentSpec, settings: Settings, store: ObjectStore) -> Iterator[tuple[SourceFile, ...]]:
     """Find every file that `spec.data_source` names, in the order given; a glob's files by name.
 
-    The files are readable while the block lasts.
+    The files are readable while the block lasts. Names that a glob passes over are logged.
 
     Raises:
-        ParameterError: a file is named twice.
+        ParameterError: a file is named twice or is there in two formats, or an entry is an address.
         SourceNotFoundError: an entry names nothing; the message says what is there.
         UnreadableFileError: an entry is a directory, no regular file, or not readable.
         StoreError: the store does not answer.
@@ -48,8 +55,9 @@ def resolve(spec: ExperimentSpec, settings: Settings, store: ObjectStore) -> Ite
             yield tuple(_object(key, settings.data_bucket, store, stack) for key in keys)
     else:
         paths = [path for entry in spec.data_source for path in _local_files(entry, settings.data_bucket, store)]
-        names = [str(path) for path in paths]
+        names = [os.fsencode(path).decode(errors="backslashreplace") for path in paths]
         _refuse_twice(names, [str(path.resolve()) for path in paths])
+        refuse_two_formats(names)
         yield _source_files(names, paths)
 
 
@@ -57,12 +65,13 @@ def object_keys(spec: ExperimentSpec, settings: Settings, store: ObjectStore) ->
     """Keys of the objects that `spec.data_source` names, in the order given.
 
     Raises:
-        ParameterError: an object is named twice.
+        ParameterError: an object is named twice or is there in two formats, or an entry is an address.
         SourceNotFoundError: an entry names nothing; the message says what is there.
         StoreError: the store does not answer.
     """
     keys = [key for entry in spec.data_source for key in _keys(entry, settings.data_bucket, store)]
     _refuse_twice(keys, keys)
+    refuse_two_formats(keys)
     return keys
 
 
@@ -121,21 +130,50 @@ def _refuse_twice(names: list[str], identities: list[str]) -> None:
 
 def _keys(entry: str, bucket: str, store: ObjectStore) -> list[str]:
     """Keys of the objects that one entry names."""
+    refuse_address(entry, bucket)
+    if len(entry.encode(errors="replace")) > MAX_KEY_BYTES:
+        raise SourceNotFoundError(f"no object {_begin(entry)!r}: no key has more than {MAX_KEY_BYTES:,} bytes.")
     if key_fault(entry) is None and store.stat(bucket, entry) is not None:
         return [entry]
-    wild = _GLOB.search(entry)
-    if wild is None or entry.startswith("/"):
+    folder = entry.rstrip("/")
+    if is_glob(entry):
+        found = match_keys(entry, (one.key for one in store.list(bucket, literal_beginning(entry))))
+    elif is_table_in_parts(folder.rpartition("/")[2]) and key_fault(folder) is None:
+        found = match_keys(f"{folder}/**", (one.key for one in store.list(bucket, f"{folder}/")))
+    else:
+        found = Matches()
+    _say_passed_over(entry, found)
+    if not found.files:
+        _refuse_folders(entry, found)
         _refuse_missing_object(entry, bucket, store)
-    found = [
-        one.key
-        for one in store.list(bucket, entry[: wild.start()])
-        if one.key.count("/") == entry.count("/") and fnmatchcase(one.key, entry)
-    ]
-    return found or _refuse_missing_object(entry, bucket, store)
+    return found.files
+
+
+def _say_passed_over(entry: str, found: Matches) -> None:
+    if found.files and found.hidden:
+        _warn(f"{entry}: passed over hidden names: {shorten(found.hidden)}")
+    if found.files and found.folders:
+        _warn(f"{entry}: passed over folders: {shorten(found.folders)}. Name their files, too, or use **.")
+
+
+@cache
+def _warn(message: str) -> None:
+    """Say it once, though a command looks for its source before it runs the flow that does."""
+    _LOG.warning("%s", message)
+
+
+def _refuse_folders(entry: str, found: Matches) -> None:
+    """Refuse a glob that names folders or hidden files alone."""
+    passed_over = [*found.folders, *found.hidden]
+    if passed_over:
+        raise UnreadableFileError(
+            f"{entry} matches no file, but {shorten(passed_over)}: folders are not read, and hidden names are passed "
+            f"over. Name files, such as '{found.folders[0] if found.folders else ''}*.parquet'."
+        )
 
 
 def _refuse_missing_object(entry: str, bucket: str, store: ObjectStore) -> NoReturn:
-    if Path(entry).is_file() or _matching(Path(entry)):
+    if isinstance(store, LocalStore) and _is_local(entry):
         raise SourceNotFoundError(
             f"{entry} is a local file, and no object in bucket {bucket} of {store.describe()}. Read it with "
             "--no-minio (use_minio=False), or put it there with `taxi-flows data put`."
@@ -143,31 +181,47 @@ def _refuse_missing_object(entry: str, bucket: str, store: ObjectStore) -> NoRet
     keys = [one.key for one in islice(store.list(bucket), _SEARCHED)]
     if any(key.startswith(f"{entry.rstrip('/')}/") for key in keys):
         raise UnreadableFileError(f"{entry} is a folder of bucket {bucket}: name its objects, or use a glob.")
-    name = _TLC_NAME.fullmatch(entry)
-    fetch = f"`taxi-flows data fetch {name[1]} {name[2]}`" if name else "`taxi-flows data fetch yellow 2025-09`"
     there = _what_is_there(entry, keys, "The bucket")
     raise SourceNotFoundError(
-        f"no object {entry!r} in bucket {bucket} of {store.describe()}. {there} Put a local file "
-        f"there with `taxi-flows data put FILE`, or a month of TLC's with {fetch}."
+        f"no object {_begin(entry)!r} in bucket {bucket} of {store.describe()}. {there} Put a local file there with "
+        f"`taxi-flows data put FILE`, or read it with --no-minio (use_minio=False); a month of TLC's comes with "
+        f"{fetch_command(entry)}."
     )
+
+
+def _is_local(entry: str) -> bool:
+    """Whether an entry names a local file. Only asked where objects are local files, too: a pod has others' files."""
+    with suppress(ParameterError, UnreadableFileError, OSError):
+        return Path(entry).is_file() or (is_glob(entry) and bool(match_files(Path(entry)).files))
+    return False
 
 
 def _local_files(entry: str, bucket: str, store: ObjectStore) -> list[Path]:
     """Local files that one entry names."""
     path = Path(entry).expanduser() if entry.startswith("~/") else Path(entry)
-    if path.exists():
-        _check_file(path)
-        return [path]
-    found = _matching(path)
-    for one in found:
+    if os.path.lexists(path):
+        found = _named(path)
+    else:
+        refuse_address(entry, bucket)
+        found = match_files(path) if is_glob(entry) else Matches()
+    _say_passed_over(entry, found)
+    if not found.files:
+        _refuse_folders(entry, found)
+        _refuse_missing_file(entry, path, bucket, store)
+    paths = [Path(one) for one in found.files]
+    for one in paths:
         _check_file(one)
-    return found or _refuse_missing_file(entry, path, bucket, store)
+    return paths
 
 
-def _matching(pattern: Path) -> list[Path]:
-    """Local files of a glob, by name."""
-    names = sorted(glob.glob(str(pattern)))  # noqa: PTH207 - the pattern may be absolute
-    return [path for name in names if not (path := Path(name)).is_dir()]
+def _named(path: Path) -> Matches:
+    """What is there under that very name."""
+    if not (path.is_dir() and is_table_in_parts(path.name)):
+        return Matches([str(path)])
+    found = files_below(path)
+    if not found.files:
+        raise UnreadableFileError(f"{path} is a directory without a file to read.")
+    return found
 
 
 def _check_file(path: Path) -> None:
@@ -186,9 +240,18 @@ def _refuse_missing_file(entry: str, path: Path, bucket: str, store: ObjectStore
             "(use_minio=True)."
         )
     folder = path.parent
-    names = [one.name for one in islice(folder.iterdir(), _SEARCHED) if one.is_file()] if folder.is_dir() else []
-    there = _what_is_there(path.name, names, f"{folder}") if folder.is_dir() else f"There is no folder {folder}."
-    raise SourceNotFoundError(f"no file {path}. {there} Check the name, or use --minio to read from the store.")
+    there = f"There is no folder {_begin(str(folder))}."
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = [one.name for one in islice(entries, _SEARCHED) if one.is_file()]
+        there = _what_is_there(path.name, names, f"{folder}")
+    raise SourceNotFoundError(
+        f"no file {_begin(str(path))}. {there} Check the name, or use --minio to read from the store."
+    )
+
+
+def _begin(name: str) -> str:
+    """A name, or its beginning where it is very long."""
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}..."
 
 
 def _what_is_there(wanted: str, names: list[str], place: str) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from flows.cli.common import Row, TaxiGroup, download_progress, print_error, print_models, print_rows
-from flows.errors import ParameterError, SourceError
+from flows.errors import SourceError
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -25,26 +24,22 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--as", "key", metavar="KEY", help="Name of the object; by default the file's. For one file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def put(files: tuple[Path, ...], key: str | None, as_json: bool) -> None:
+def put(files: tuple[str, ...], key: str | None, as_json: bool) -> None:
     """Put local files into the object store. Files that are there already, by size and checksum, are left out."""
-    from flows.put import put_file
+    from flows.put import keys_of, put_file
     from flows.settings import load_settings
     from flows.store import open_store
 
-    if key is not None and len(files) > 1:
-        raise ParameterError(f"--as names one object, {len(files)} files are given: put them one by one.")
-    for file in files:
-        if not file.is_file():
-            raise SourceError(f"{file}: {'not a regular file' if file.exists() else 'no such file'}. Nothing was put.")
     settings = load_settings()
+    keyed = keys_of(files, key, settings)
     store = open_store(settings)
     rows: list[Row] = []
     with download_progress() as progress:
-        for file in files:
-            put = put_file(store, settings.data_bucket, key or file.name, file, progress)
+        for object_key, file in keyed.items():
+            put = put_file(store, settings.data_bucket, object_key, file, progress)
             rows.append({"key": put.key, "size_bytes": put.size_bytes, "put": put.sent})
     print_rows(("key", "size_bytes", "put"), rows, as_json=as_json)
 

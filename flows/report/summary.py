@@ -9,6 +9,7 @@ from typing import ClassVar
 from flows.model import CoordinateType, ExperimentRecord, Metric
 from flows.report.measures import MEASURES, heading, measured, show
 from flows.report.tables import source_name
+from flows.steps.report import in_all
 from flows.sweep_model import AggregateRecord, ComparisonRecord, GridSpec, SweepRecord
 
 Run = ExperimentRecord | SweepRecord | ComparisonRecord
@@ -113,7 +114,7 @@ def _chosen(record: Run) -> Iterator[Fact]:
 def _data(record: Run) -> Iterator[Fact]:
     points, name = record.points, points_name(record.spec.coordinate_type)
     yield "source", source_name(record.spec.data_source)
-    yield "files", f"{len(record.source):,}, {sum(file.size_bytes for file in record.source) / 1e6:,.2f} MB in all"
+    yield "files", f"{in_all(record.source)}, {sum(file.size_bytes for file in record.source) / 1e6:,.2f} MB in all"
     yield "rows", f"{points.rows:,}"
     yield f"used {name}", f"{points.used:,}"
     yield f"dropped {name}", f"{sum(points.dropped.values()):,}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flows.model import ExperimentRecord, Metric
+from flows.model import ExperimentRecord, FileFingerprint, Metric
+from flows.source_names import months_in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,13 @@ def render(record: ExperimentRecord, console: Console, location: str | None = No
     """
     console.print(result_table(record))
     console.print(f"record  {location or record.key}", soft_wrap=True, markup=False, highlight=False)
+
+
+def in_all(files: Sequence[FileFingerprint]) -> str:
+    """How many files, rows and months a source became."""
+    n_files = f"{len(files):,} file{'s' * (len(files) != 1)}"
+    months = months_in_words([file.name for file in files])
+    return ", ".join(filter(None, (n_files, f"{sum(file.rows for file in files):,} rows", months)))
 
 
 def to_text(record: ExperimentRecord, location: str | None = None) -> str:
@@ -62,6 +70,8 @@ def _source(record: ExperimentRecord) -> Iterator[Line]:
         yield "source", f"{file.name} ({file.dialect}, {file.rows:,} rows)"
     if len(files) > _FILES_SHOWN:
         yield "source", f"and {len(files) - _FILES_SHOWN} more files"
+    if len(files) > 1:
+        yield "in all", in_all(files)
     spec = record.spec
     yield "ends", spec.coordinate_type
     chosen = [f"hours {spec.hours}"] if spec.hours is not None else []

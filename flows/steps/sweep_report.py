@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flows.model import ONE_BLOB_NOTE, Metric
+from flows.model import ONE_BLOB_NOTE, FileFingerprint, Metric
 from flows.steps.rank import METRICS
+from flows.steps.report import in_all
 from flows.sweep_model import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _TEXT_WIDTH = 140
 
 def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
     """Print the cells, which is the best and why, and where the record is."""
-    table = _table(f"{record.flow} {record.id}: {_source(record.source[0].name, len(record.source))}")
+    table = _table(f"{record.flow} {record.id}: {_source(record.source)}")
     for name in ("", "eps km", "min samples", "clusters", "noise", "silhouette", "Davies- Bouldin", "fit s", "score"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("flag", overflow="fold")
@@ -43,7 +44,7 @@ def _print_failures(cells: Sequence[Cell], console: Console) -> None:
 
 def render_comparison(record: ComparisonRecord, console: Console, location: str) -> None:
     """Print each adapter against the first, cell by cell and over all."""
-    table = _table(f"{record.flow} {record.id}: {_source(record.source[0].name, len(record.source))}")
+    table = _table(f"{record.flow} {record.id}: {_source(record.source)}")
     names = (
         "adapter",
         "eps km",
@@ -157,8 +158,9 @@ def _table(title: str) -> Table:
     return Table(box=box.SIMPLE, title=Text(title), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False)
 
 
-def _source(first: str, n_files: int) -> str:
-    return first if n_files == 1 else f"{first} and {n_files - 1} more"
+def _source(files: Sequence[FileFingerprint]) -> str:
+    first = files[0].name
+    return first if len(files) == 1 else f"{first} and {len(files) - 1} more ({in_all(files)})"
 
 
 def _cell(cell: Cell) -> Sequence[RenderableType]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from flows.errors import SettingsError
 from flows.store.local import LocalStore
-from flows.store.protocol import ObjectInfo, ObjectStore, key_fault
+from flows.store.protocol import MAX_KEY_BYTES, ObjectInfo, ObjectStore, key_fault
 
 if TYPE_CHECKING:
     from flows.settings import Settings
 
-__all__ = ["LocalStore", "ObjectInfo", "ObjectStore", "key_fault", "open_store"]
+__all__ = ["MAX_KEY_BYTES", "LocalStore", "ObjectInfo", "ObjectStore", "key_fault", "open_store"]
 
 
 def open_store(settings: Settings, patient: bool = True) -> ObjectStore:

@@ -71,10 +71,14 @@ class LocalStore:
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """The objects whose keys begin with the prefix."""
         folder, _, start = prefix.rpartition("/")
-        for entry in _scan(self._path(bucket, folder if "/" in prefix else None), start):
+        yield from self._below(bucket, folder, self._path(bucket, folder if "/" in prefix else None), start)
+
+    def _below(self, bucket: str, folder: str, path: Path, start: str = "") -> Iterator[ObjectInfo]:
+        """As another S3 client may have put anything, keys that can't be named here are listed, too."""
+        for entry in _scan(path, start):
             key = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir():
-                yield from self.list(bucket, f"{key}/")
+                yield from self._below(bucket, key, Path(entry.path))
             elif (found := _look_at(entry)) is not None:  # else it was deleted meanwhile
                 yield _info(bucket, key, found)
 
@@ -137,6 +141,8 @@ def _look_at(file: Path | os.DirEntry[str]) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # no file system holds it, so it is not there
+            return None
         raise StoreError(f"{os.fspath(file)} can't be looked at: {error.strerror}. {_advice(error)}") from error
     return found if stat.S_ISREG(found.st_mode) else None
 

@@ -15,6 +15,9 @@ from flows.model import RemoteContent
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
+MAX_KEY_BYTES = 1024
+"""Of S3 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
+
 Sent = Callable[[int], None]
 """Told how many bytes of a file are in the store by now."""
 
@@ -72,10 +75,18 @@ class ObjectStore(Protocol):
 
 def key_fault(key: str) -> str | None:
     """Why a key can't name an object, or None."""
+    try:
+        size_bytes = len(key.encode())
+    except UnicodeEncodeError:
+        return "it is not UTF-8"
+    if size_bytes > MAX_KEY_BYTES:
+        return f"it has more than {MAX_KEY_BYTES:,} bytes"
+    if any(char < " " or char == "\x7f" for char in key):
+        return "it holds a control character"
     if key.startswith("/"):
         return "it is an absolute path"
-    if "\0" in key or "\\" in key:
-        return "it holds a backslash or a zero byte"
+    if "\\" in key:
+        return "it holds a backslash"
     parts = key.split("/")
     if "" in parts:
         return "a part of it is empty"

@@ -55,6 +55,36 @@ def test_nothing_is_put_where_one_file_is_missing(tmp_path: Path) -> None:
     assert keys() == []
 
 
+def test_two_files_of_one_key_are_refused_before_any_is_put(tmp_path: Path) -> None:
+    parts = [tmp_path / f"month={month}" / "part-0.csv" for month in (1, 2)]
+    for part in parts:
+        part.parent.mkdir()
+        part.write_text(part.parent.name)
+    (tmp_path / "a.csv").write_text("x")
+    done = data("put", tmp_path / "a.csv", *parts)
+    assert done.exit_code == 2
+    assert f"{parts[0]} and {parts[1]} would both become the object part-0.csv" in done.stderr
+    assert "--as 'month=2/part-0.csv'" in done.stderr
+    assert keys() == []
+
+
+@pytest.mark.parametrize("name", [".hidden.csv", "a\\b.csv", "a\nb.csv", "\udcfc.csv"])
+def test_a_file_whose_name_is_no_key_is_refused_before_any_is_put(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / name).write_text("x")
+    done = data("put", tmp_path / "a.csv", tmp_path / name)
+    assert (done.exit_code, "can't be a key" in done.stderr, "--as" in done.stderr) == (2, True, True)
+    assert keys() == []
+
+
+def test_addresses_are_neither_put_nor_checked() -> None:
+    for command in (("put",), ("check",), ("check", "--minio")):
+        done = data(*command, "https://host/yellow_tripdata_2024-01.parquet")
+        assert done.exit_code == 2
+        assert "addresses are not read" in done.stderr
+        assert "`taxi-flows data fetch yellow 2024-01`" in done.stderr
+
+
 def test_as_names_one_object(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("x\n")

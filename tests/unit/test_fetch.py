@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from flows.cli import main
 from flows.errors import ParameterError, UnreadableFileError
-from flows.fetch import FIRST_MONTHS, check_month, fetch_month
+from flows.source_names import FIRST_MONTHS, check_month, fetch_month
 from flows.settings import load_settings
 from flows.store import open_store
 from tests.unit.file_server import FileServer, serve

@@ -90,3 +90,34 @@ def test_no_color(kept: ExperimentRecord, monkeypatch: pytest.MonkeyPatch, no_co
     sink = StringIO()
     render(kept, Console(file=sink, force_terminal=True))
     assert ("\x1b[36m" in sink.getvalue()) is coloured
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["yellow_tripdata_2016-01.csv"], None),
+        (["a.csv", "b.csv"], "2 files, 300 rows"),
+        (
+            ["yellow_tripdata_2016-01.csv", "yellow_tripdata_2016-03.csv"],
+            "2 files, 300 rows, 2 months by name: 2016-01 to 2016-03",
+        ),
+        (["year=2016/month=1/p.csv", "year=2016/month=1/q.csv"], "2 files, 300 rows, 1 month by name: 2016-01"),
+        (
+            ["a/green_tripdata_2016-01.csv", "b/green_tripdata_2016-01.csv"],
+            "2 files, 300 rows, 1 month by name: 2016-01; green 2016-01 is in 2 files: a/green_tripdata_2016-01.csv, "
+            "b/green_tripdata_2016-01.csv",
+        ),
+    ],
+)
+def test_what_a_source_became(kept: ExperimentRecord, names: list[str], expected: str | None) -> None:
+    files = tuple(
+        kept.source[0].model_copy(update={"name": name, "rows": 100 * (place + 1)}) for place, name in enumerate(names)
+    )
+    text = render_wide(kept.model_copy(update={"source": files}))
+    assert lines(text).get("in all") == expected
+
+
+def render_wide(record: ExperimentRecord) -> str:
+    sink = StringIO()
+    render(record, Console(file=sink, width=300))
+    return sink.getvalue()

@@ -11,6 +11,8 @@ from flows.model import ExperimentSpec, SourceFile
 from flows.settings import Settings, load_settings
 from flows.sources import require_zone_table, resolve, zone_table
 from flows.store import ObjectStore, open_store
+from flows.store.minio import MinioStore
+from tests.unit.s3_server import KEYS, s3_server
 
 MONTHS = ("yellow_tripdata_2025-10.parquet", "yellow_tripdata_2025-09.parquet", "green_tripdata_2025-09.parquet")
 
@@ -153,6 +155,117 @@ def test_folders_and_devices_are_refused(store: ObjectStore, settings: Settings,
     for entry in ("2024", "2024/"):
         with pytest.raises(UnreadableFileError, match="is a folder of bucket taxi-data"):
             files(store, settings, entry)
+
+
+def test_a_table_in_parts_is_all_its_files(
+    store: ObjectStore, settings: Settings, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = ["month.parquet/part-0.parquet", "month.parquet/part-1.parquet"]
+    for name in (*wanted, "month.parquet/_SUCCESS"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+        store.put_bytes(settings.data_bucket, name, b"x")
+    for entry in ("month.parquet", "month.parquet/*", "*.parquet/*.parquet", "m*.parquet", "./month.parquet/"):
+        assert names(files(store, settings, entry, use_minio=False)) == wanted
+    for entry in ("month.parquet", "month.parquet/", "month.parquet/*", "m*.parquet", "m*.parquet/**"):
+        assert names(files(store, settings, entry)) == wanted
+    assert "m*.parquet/**: passed over hidden names: month.parquet/_SUCCESS" in caplog.messages
+    assert len(caplog.messages) == len(set(caplog.messages)), "said once"
+    (folder / "empty.parquet").mkdir()
+    with pytest.raises(UnreadableFileError, match=r"empty\.parquet is a directory without a file"):
+        files(store, settings, "empty.parquet", use_minio=False)
+
+
+def test_folders_beside_files_are_told(
+    store: ObjectStore, settings: Settings, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "sub" / "c.csv").touch()
+    assert names(files(store, settings, "./*", use_minio=False)) == ["a.csv", "b.csv"]
+    assert "./*: passed over folders: sub/. Name their files, too, or use **." in caplog.messages
+    assert len(files(store, settings, "[2gy]*")) == len(MONTHS)
+    assert "[2gy]*: passed over folders: 2024/. Name their files, too, or use **." in caplog.messages
+    for use_minio, entry, message in ((False, "s*", "matches no file, but sub/"), (True, "2*", "no file, but 2024/")):
+        with pytest.raises(UnreadableFileError, match=message):
+            files(store, settings, entry, use_minio=use_minio)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("yellow_tripdata_2016-01.csv", "yellow_tripdata_2016-01.parquet"),
+        ("a/yellow_tripdata_2016-01.csv", "b/yellow_tripdata_2016-01.csv.gz"),
+        ("trips/jan.csv", "trips/jan.parquet"),
+    ],
+)
+def test_one_month_in_two_formats(
+    store: ObjectStore, settings: Settings, folder: Path, first: str, second: str
+) -> None:
+    for name in (first, second):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+        store.put_bytes(settings.data_bucket, name, b"x")
+    for use_minio in (True, False):
+        with pytest.raises(ParameterError, match=rf"{first} and {second}: the same month in two formats"):
+            files(store, settings, first, second, use_minio=use_minio)
+
+
+def test_parts_of_one_name_in_several_folders_are_no_repetition(store: ObjectStore, settings: Settings) -> None:
+    for name in ("year=2016/month=01/part-0.csv", "year=2016/month=02/part-0.parquet"):
+        store.put_bytes(settings.data_bucket, name, name.encode())
+    assert len(files(store, settings, "year=2016/*/*")) == 2
+
+
+@pytest.mark.parametrize("use_minio", [True, False])
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("https://host/yellow_tripdata_2024-01.parquet", "`taxi-flows data fetch yellow 2024-01`"),
+        (
+            "http://user:secret@host/x.csv?token=secret",
+            "http://host/x.csv is an address.*data fetch.*`taxi-flows data put`",
+        ),
+        ("s3://taxi-data/2016/a.parquet", r"key with --minio \(use_minio=True\): 2016/a\.parquet\. "),
+        ("s3://other/a.parquet", "download any other file yourself"),
+        ("S3A://other/a.parquet", "is an address: addresses are not read"),
+        ("gs://bucket/*.parquet", "is an address: addresses are not read"),
+        ("file:///data/a.csv", r"path with --no-minio \(use_minio=False\): /data/a\.csv\. "),
+        ("https:/host/a.csv", "is an address: addresses are not read"),
+    ],
+)
+def test_addresses_are_not_read(
+    store: ObjectStore, settings: Settings, address: str, advice: str, use_minio: bool
+) -> None:
+    with pytest.raises(ParameterError, match=advice) as refusal:
+        files(store, settings, address, use_minio=use_minio)
+    assert "data fetch" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+def test_only_keys_of_objects_are_matched(settings: Settings, folder: Path) -> None:
+    """A flow run's pod has files of its own, which are nobody's business."""
+    with s3_server("taxi-data") as endpoint:
+        store = MinioStore(endpoint, *KEYS, secure=False)
+        for entry in (
+            "a.csv",
+            "*.csv",
+            f"{folder}/*",
+            str(folder / "a.csv"),
+            "/proc/self/environ",
+            "/*/*/*",
+            "..",
+            "~/x",
+        ):
+            with pytest.raises(SourceNotFoundError, match=r"no object .*The bucket is empty"):
+                files(store, settings, entry)
+        for entry in ("x" * 300, "a" * 1025, "*" * 1024, "[" * 1024, "[a-" * 300, "a\0b", "**/**/**/**"):
+            with pytest.raises((SourceNotFoundError, ParameterError)):
+                files(store, settings, entry)
+
+
+@pytest.mark.parametrize("entry", ["x" * 300, "x/" * 3000, "a\0b", "*" * 400, "[" * 300 + "/x"])
+def test_long_and_odd_names_are_missing_files(store: ObjectStore, settings: Settings, entry: str) -> None:
+    with pytest.raises((SourceNotFoundError, ParameterError)):
+        files(store, settings, entry, use_minio=False)
 
 
 def test_zone_table_comes_from_the_setting_then_from_the_store(
