@@ -14,13 +14,16 @@ from flows.errors import ClusterError, ClusterRefusalError
 from flows.operator.pace import Pace
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Api, V1ConfigMap
+    from kubernetes.client import ApiException, CoreV1Api, V1ConfigMap
 
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
 _FIRST_FAULT = 500
 _OF_ALL = {401, 429}
 """Refusals that concern every request; any other below the first fault is of the one that was made."""
+_NO_RIGHT = {401, 403}
+_LONGEST_WAIT_SECONDS = 30.0
+"""For a server that asks for patience."""
 
 REQUESTS_PER_SECOND = 20.0
 """To the API server, which others use too."""
@@ -59,7 +62,7 @@ class Cluster:
     def asked(self, what: str) -> Iterator[None]:
         """Once it is our turn to ask; what goes wrong then is a ClusterError about what was asked for."""
         self._pace.wait()
-        with _answers(what):
+        with _answers(what, self._pace):
             yield
 
     def secret(self, namespace: str, name: str) -> dict[str, str]:
@@ -162,10 +165,12 @@ def connect(context: str | None = None) -> Cluster:
     """
     try:
         from kubernetes import client, config
+        from urllib3 import Retry
     except ModuleNotFoundError as error:
         raise ClusterError(f"{error.name} is not installed. Run: pip install 'taxi-flows[operator]'") from error
     configuration = client.Configuration()
-    configuration.retries = 1
+    # What the server asks us to wait is for the pace: urllib3 would sleep as long in the middle of a turn.
+    configuration.retries = Retry(total=1, respect_retry_after_header=False)
     try:
         if context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -184,8 +189,8 @@ def _config_map(namespace: str, name: str) -> str:
 
 
 @contextmanager
-def _answers(what: str) -> Iterator[None]:
-    """Turn what goes wrong into a ClusterError."""
+def _answers(what: str, pace: Pace) -> Iterator[None]:
+    """Turn what goes wrong into a ClusterError; a server that is asked too much is left in peace."""
     from kubernetes.client import ApiException
     from urllib3.exceptions import HTTPError
 
@@ -197,10 +202,24 @@ def _answers(what: str) -> Iterator[None]:
                 f"no {what}. Is the stack installed in this cluster (`kubectl config current-context`)? "
                 "`skaffold run` installs it."
             ) from error
+        pace.pause(_seconds_asked(error))
         of_this_one = error.status is not None and error.status < _FIRST_FAULT and error.status not in _OF_ALL
         kind = ClusterRefusalError if of_this_one else ClusterError
-        raise kind(f"Kubernetes refuses {what}: HTTP {error.status} {error.reason}. Ask for that right.") from error
+        advice = "Ask for that right." if error.status in _NO_RIGHT else " ".join(str(error.body or "").split())[:300]
+        raise kind(f"Kubernetes refuses {what}: HTTP {error.status} {error.reason}. {advice}".rstrip()) from error
     except HTTPError as error:
         raise ClusterError(
             f"Kubernetes does not answer, asked for {what}: {error}. Is the cluster up, and the context the right one?"
         ) from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        found = " ".join(str(error).split())[:300]
+        raise ClusterError(
+            f"Kubernetes gave an answer for {what} that can't be read: {type(error).__name__}: {found}. Is there a "
+            "proxy before the API server?"
+        ) from error
+
+
+def _seconds_asked(error: ApiException) -> float:
+    """How long the server asks us to wait."""
+    seconds = str((error.headers or {}).get("Retry-After", ""))
+    return min(float(seconds), _LONGEST_WAIT_SECONDS) if seconds.isascii() and seconds.isdigit() else 0.0

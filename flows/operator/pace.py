@@ -19,6 +19,11 @@ class Pace:
         self.count = 0
         """Calls that were let through."""
 
+    def pause(self, seconds: float) -> None:
+        """Let nothing through for so long."""
+        with self._lock:
+            self._next_at = max(self._next_at, time.monotonic() + seconds)
+
     def wait(self) -> None:
         """Return when it is the caller's turn."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -18,9 +19,9 @@ from prefect.client.schemas.objects import ConcurrencyOptions, DeploymentSchedul
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.events.schemas.events import Event, Resource
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException, PrefectHTTPStatusError
 
-from flows.errors import PrefectApiError
+from flows.errors import PrefectApiError, TaxiFlowsError
 from flows.operator.declare import automation_state
 from flows.operator.state import (
     AutomationState,
@@ -32,16 +33,19 @@ from flows.operator.state import (
     WorkPoolState,
 )
 
+_LONGEST_WAIT_SECONDS = 5
+"""For a server that asks for patience; whoever calls tries again later."""
+
 
 @contextmanager
 def prefect_client() -> Iterator[SyncPrefectClient]:
     """A client of the server that PREFECT_API_URL names.
 
     Raises:
-        PrefectApiError: the server refuses a call, or goes away.
+        PrefectApiError: the server refuses a call, goes away, or its answer is no HTTP that can be read.
     """
     try:
-        with get_client(sync_client=True) as client:
+        with get_client({"event_hooks": {"response": [_be_impatient]}}, sync_client=True) as client:
             yield client
     except PrefectHTTPStatusError as error:
         raise PrefectApiError(f"{refusal(error)} Correct what is declared and run it again.") from error
@@ -51,6 +55,39 @@ def prefect_client() -> Iterator[SyncPrefectClient]:
         raise PrefectApiError(
             f"Prefect's API went away: {error or type(error).__name__}. Run it again: what is done stays done."
         ) from error
+    except (httpx.HTTPError, httpx.InvalidURL, PrefectException) as error:
+        _refuse_answer("", error)
+
+
+def _be_impatient(response: httpx.Response) -> None:
+    """Prefect's client sleeps as long as a server says, and for ever while it says that it is under maintenance."""
+    response.headers.pop("Prefect-Maintenance", None)
+    asked = response.headers.get("Retry-After")
+    if asked is not None and not (asked.isdecimal() and int(asked[:9]) <= _LONGEST_WAIT_SECONDS):
+        response.headers["Retry-After"] = str(_LONGEST_WAIT_SECONDS)
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Around the reading of an answer; what is asked for is named in the error.
+
+    Raises:
+        PrefectApiError: the answer is not of the form that Prefect's API has: a proxy's page, another version.
+    """
+    try:
+        yield
+    except TaxiFlowsError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        _refuse_answer(f" about {what}", error)
+
+
+def _refuse_answer(what: str, error: Exception) -> NoReturn:
+    found = " ".join(str(error).split())[:300]
+    raise PrefectApiError(
+        f"Prefect's API gave an answer{what} that can't be read: {type(error).__name__}: {found}. Does PREFECT_API_URL "
+        "name Prefect's API, and not a proxy's page? Is the server of a version that is supported?"
+    ) from error
 
 
 PASSED = "taxi-flows.operator.passed"
@@ -68,7 +105,7 @@ def post_passed() -> None:
         PrefectApiError: the server refuses it, or goes away.
     """
     event = Event(event=PASSED, resource=Resource({"prefect.resource.id": _OPERATOR}))
-    with prefect_client() as client:
+    with prefect_client() as client, understood("an event"):
         client.request("POST", "/events", json=[event.model_dump(mode="json")])
 
 
@@ -94,47 +131,56 @@ class PrefectApi:
     def read(self, kind: Kind, name: str) -> State | None:
         """What the server holds under the name."""
         try:
-            match kind:
-                case Kind.WORK_POOL:
-                    return self._read_work_pool(name)
-                case Kind.CONCURRENCY_LIMIT:
-                    return self._read_concurrency_limit(name)
-                case Kind.DEPLOYMENT:
-                    return _deployment_state(name, self._client.read_deployment_by_name(name))
-                case Kind.AUTOMATION:
-                    found = self._automations(name)
-                    # Two that make one at once leave a double, which counts as not there until it is written anew.
-                    return automation_state(found[0]) if len(found) == 1 else None
+            with understood(f"{kind} {name}"):
+                return self._read(kind, name)
         except ObjectNotFound:
             return None
 
+    def _read(self, kind: Kind, name: str) -> State | None:
+        match kind:
+            case Kind.WORK_POOL:
+                return self._read_work_pool(name)
+            case Kind.CONCURRENCY_LIMIT:
+                return self._read_concurrency_limit(name)
+            case Kind.DEPLOYMENT:
+                return _deployment_state(name, self._client.read_deployment_by_name(name))
+            case Kind.AUTOMATION:
+                found = self._automations(name)
+                # Two that make one at once leave a double, which counts as not there until it is written anew.
+                return automation_state(found[0]) if len(found) == 1 else None
+
     def write(self, state: State) -> None:
         """Create it, or replace what the server holds under its name."""
-        match state:
-            case WorkPoolState():
-                self._write_work_pool(state)
-            case ConcurrencyLimitState():
-                self._write_concurrency_limit(state)
-            case DeploymentState():
-                self._write_deployment(state)
-            case AutomationState():
-                self._write_automation(state)
+        with understood(f"{state.kind} {state.name}"):
+            match state:
+                case WorkPoolState():
+                    self._write_work_pool(state)
+                case ConcurrencyLimitState():
+                    self._write_concurrency_limit(state)
+                case DeploymentState():
+                    self._write_deployment(state)
+                case AutomationState():
+                    self._write_automation(state)
 
     def delete(self, kind: Kind, name: str) -> None:
         """Delete it; nothing happens where it is gone already."""
         try:
-            match kind:
-                case Kind.WORK_POOL:
-                    self._client.delete_work_pool(name)
-                case Kind.CONCURRENCY_LIMIT:
-                    self._client.delete_global_concurrency_limit_by_name(name)
-                case Kind.DEPLOYMENT:
-                    self._client.delete_deployment(self._client.read_deployment_by_name(name).id)
-                case Kind.AUTOMATION:
-                    for automation in self._automations(name):
-                        self._client.delete_automation(automation.id)
+            with understood(f"{kind} {name}"):
+                self._delete(kind, name)
         except ObjectNotFound:
             return
+
+    def _delete(self, kind: Kind, name: str) -> None:
+        match kind:
+            case Kind.WORK_POOL:
+                self._client.delete_work_pool(name)
+            case Kind.CONCURRENCY_LIMIT:
+                self._client.delete_global_concurrency_limit_by_name(name)
+            case Kind.DEPLOYMENT:
+                self._client.delete_deployment(self._client.read_deployment_by_name(name).id)
+            case Kind.AUTOMATION:
+                for automation in self._automations(name):
+                    self._client.delete_automation(automation.id)
 
     def _read_work_pool(self, name: str) -> WorkPoolState:
         pool = self._client.read_work_pool(name)

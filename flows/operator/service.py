@@ -12,6 +12,7 @@ import kopf
 from prefect.utilities.urls import url_for
 
 from flows import metrics
+from flows.operator.faults import Faults
 from flows.operator.healing import EVERY_SECONDS as HEALING_SECONDS
 from flows.operator.healing import Healing
 from flows.operator.objects.controller import EVERY_SECONDS as OBJECTS_SECONDS
@@ -26,6 +27,8 @@ from flows.serving import serving
 
 STUCK_AFTER_SECONDS = 300.0
 """Without the end of a turn for so long the operator is not healthy."""
+FAULT_PAUSE_SECONDS = 1.0
+"""After a turn that ended by a fault that nobody expected: who wakes the loop may do so at once."""
 _STOP_SECONDS = 5.0
 """For the turns under way; kopf's own end takes some of the ten seconds too."""
 
@@ -38,7 +41,7 @@ class Loop:
     def __init__(self, name: str, turn: Callable[[], None], every_seconds: float) -> None:
         self._turn, self._every_seconds = turn, every_seconds
         self._wake, self._stop = threading.Event(), threading.Event()
-        self._turned_at = time.monotonic()
+        self._turned_at, self._failed, self._faults = time.monotonic(), False, Faults()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -59,15 +62,25 @@ class Loop:
         self._thread.join(max(0.0, until - time.monotonic()))
 
     def healthy(self) -> bool:
-        """Whether turns come to an end; a fault that nobody expected ends the thread."""
-        return self._thread.is_alive() and time.monotonic() - self._turned_at < STUCK_AFTER_SECONDS
+        """Whether turns come to an end, and the last one not by a fault that nobody expected."""
+        in_time = time.monotonic() - self._turned_at < STUCK_AFTER_SECONDS
+        return self._thread.is_alive() and in_time and not self._failed
 
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
-            self._turn()
-            self._turned_at = time.monotonic()
+            self._take_turn()
             self._wake.wait(self._every_seconds)
+
+    def _take_turn(self) -> None:
+        try:
+            self._turn()
+        except Exception as error:  # noqa: BLE001 - the thread must not end: the next turn may do
+            self._failed = True
+            self._faults.tell(type(error).__name__, f"{self._thread.name}: {error!r}", with_traceback=True)
+            self._stop.wait(FAULT_PAUSE_SECONDS)
+        else:
+            self._failed, self._turned_at = False, time.monotonic()
 
 
 def serve(platform: Platform, port: int) -> None:
@@ -79,13 +92,22 @@ def serve(platform: Platform, port: int) -> None:
     """
     cluster, telemetry = platform.cluster, Telemetry()
     healing = Healing(platform, telemetry)
+    faults = Faults()
     controller = Controller(
-        Objects(cluster, platform.namespace), lambda: flow_runs(platform.namespace), cluster.post_event, _run_url
+        Objects(cluster, platform.namespace, faults),
+        lambda: flow_runs(platform.namespace, faults),
+        cluster.post_event,
+        _run_url,
+        faults,
     )
     telemetry.asks(metrics.CUSTOM_RESOURCES, lambda: controller.count)
     telemetry.asks(metrics.KUBERNETES_REQUESTS, lambda: {(): cluster.requests})
     loops = Loop("healing", healing.turn, HEALING_SECONDS), Loop("objects", controller.turn, OBJECTS_SECONDS)
-    with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), healing.ready):
+
+    def ready() -> bool:
+        return healing.ready() and controller.ready()
+
+    with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), ready):
         for loop in loops:
             loop.start()
         try:

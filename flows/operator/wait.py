@@ -57,7 +57,7 @@ def _fault(url: str, auth: httpx.BasicAuth | None) -> str:
     """Why it isn't ready yet; empty where it is."""
     try:
         response = httpx.get(f"{url}/admin/version", auth=auth, timeout=_TIMEOUT_SECONDS)
-    except httpx.TransportError as error:
+    except httpx.HTTPError as error:
         return str(error) or type(error).__name__
     except httpx.InvalidURL as error:
         raise PrefectApiError(f"PREFECT_API_URL={url}: {error}.") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from threading import Event, Semaphore
 from typing import cast
 
 import pytest
 
 from flows.errors import ClusterError, PrefectApiError, TaxiFlowsError
 from flows.metrics import KUBERNETES_REQUESTS
-from flows.operator import healing
+from flows.operator import healing, service
 from flows.operator.healing import Healing
 from flows.operator.kube import Reference
 from flows.operator.platform import Platform
@@ -155,15 +156,31 @@ def test_a_loop_turns_when_it_is_woken_and_stops_at_once() -> None:
     assert not loop.healthy()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_fault_that_nobody_expected_ends_the_loop_and_its_health() -> None:
-    def fail() -> None:
-        raise ZeroDivisionError
+def test_a_fault_that_nobody_expected_ends_the_health_and_not_the_loop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(service, "FAULT_PAUSE_SECONDS", 0.0)
+    turns, well = Semaphore(0), Event()
 
-    loop = Loop("test", fail, every_seconds=0.01)
+    def turn() -> None:
+        turns.release()
+        if not well.is_set():
+            raise ZeroDivisionError
+
+    def wait_for_turns() -> None:
+        for _ in range(3):
+            assert turns.acquire(timeout=10)
+
+    loop = Loop("test", turn, every_seconds=0.01)
     loop.start()
-    loop.join(time.monotonic() + 5)
+    wait_for_turns()
     assert not loop.healthy()
+    well.set()
+    wait_for_turns()
+    assert loop.healthy()
+    assert [one.exc_info is not None for one in caplog.records] == [True], "said once, with its traceback"
+    loop.stop()
+    loop.join(time.monotonic() + 5)
 
 
 def test_a_fault_that_lasts_stands_in_the_log_at_each_pass(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import JsonValue
 
-from flows.operator.objects.status import Best, Cells, Run, Status, Trouble, of_cells, of_run, unable
+from flows.operator.objects.status import Best, Cells, Run, Status, Trouble, of_cells, of_run, read_status, unable
 from flows.outcome import Outcome
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -140,3 +141,64 @@ def test_a_spec_that_can_not_be_read_is_the_end() -> None:
 def test_a_status_is_read_back_as_it_was_written() -> None:
     found = status(run("completed", "Completed", ended=LATER), outcome=DONE.model_copy(update={"score": None}))
     assert Status.model_validate(found.model_dump(mode="json", by_alias=True, exclude_none=True)) == found
+
+
+RUN_ID = "6f6a2ad2-9a34-4a49-a3d0-2d6f27b0f0f3"
+BY_HAND: list[dict[str, JsonValue]] = [
+    {"phase": "Done"},
+    {"phase": ["Succeeded"]},
+    {"phase": None},
+    {"phase": "Succeeded"},
+    {"finishedAt": "yesterday"},
+    {"finishedAt": "2026-01-02T03:04:05"},
+    {"finishedAt": 1767323045},
+    {"startedAt": {}},
+    {"clusters": "many"},
+    {"clusters": 1.5},
+    {"cells": []},
+    {"best": "eps"},
+    {"conditions": None},
+    {"conditions": [None]},
+    {"conditions": [{"type": "Ready", "status": "True"}]},
+    {"observedGeneration": "second"},
+    {"score": [0.5]},
+    {"recordKey": 7},
+    {"ofALaterVersion": {"a": [1]}},
+]
+
+
+@pytest.mark.parametrize("fields", BY_HAND, ids=str)
+def test_a_status_written_by_hand_is_written_anew_and_keeps_its_run(fields: dict[str, JsonValue]) -> None:
+    good = status(run("completed", "Completed", ended=LATER), outcome=DONE)
+    carried = {**good.model_dump(mode="json", by_alias=True), "flowRunId": RUN_ID, **fields}
+    found = read_status(carried)
+    assert found.flow_run_id == RUN_ID
+    if fields != {"phase": "Succeeded"}:
+        assert found.observed_generation is None
+    ended = Run(RUN_ID, "completed", "Completed", "", NOW, LATER)
+    again = of_run(found, 1, ended, "http://ui/id", None, DONE, LATER)
+    assert again != found or fields == {"phase": "Succeeded"}
+    assert read_status(again.model_dump(mode="json", by_alias=True)) == again
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], "Succeeded", 7, True, {}, {"phase": "Succeeded"}, {"flowRunId": "x"}], ids=str
+)
+def test_what_is_no_status_is_that_of_a_new_object(data: object) -> None:
+    assert read_status(data).model_copy(update={"observed_generation": None}) == Status()
+
+
+@pytest.mark.parametrize("run_id", ["", "x" * 10_000, "../../admin", RUN_ID.replace("-", ""), f"{{{RUN_ID}}}"])
+def test_what_is_no_run_id_is_none(run_id: str) -> None:
+    assert read_status({"flowRunId": run_id, "phase": "Running"}).flow_run_id is None
+
+
+def test_an_end_without_a_time_gets_one_and_keeps_it() -> None:
+    first = status(run("cancelled", "Cancelled"))
+    assert first.finished_at == "2026-01-02T03:04:05Z"
+    later = of_run(first, 1, run("cancelled", "Cancelled"), "http://ui/id", None, None, LATER)
+    assert later == first
+
+
+def test_a_score_that_is_no_number_is_absent() -> None:
+    assert status(run("running", "Running"), outcome=Outcome(score=float("nan"))).score is None

@@ -7,9 +7,12 @@ point, be missed, or be taken by two operators at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import get_args
 
 from flows.errors import (
@@ -21,6 +24,7 @@ from flows.errors import (
     PrefectApiError,
     RunRefusedError,
 )
+from flows.operator.faults import Faults
 from flows.operator.kube import Reference
 from flows.operator.objects.kube import Held, Objects
 from flows.operator.objects.runs import FlowRuns
@@ -32,6 +36,10 @@ EVERY_SECONDS = 5.0
 RECENT_SECONDS = 60.0
 COMES_BACK_SECONDS = 600.0
 """For so long a failed run is looked at again."""
+FRESH_SECONDS = 240.0
+"""After so long without a turn in which all answered the controller is not ready."""
+TURN_SECONDS = 60.0
+"""What is not done by then is left for the next turn."""
 
 _log = logging.getLogger("flows.operator")
 
@@ -44,6 +52,7 @@ class Controller:
         flow_runs: opens the Prefect server.
         post_event: says something in `kubectl describe` of an object: its reason, its message, and whether it is bad.
         run_url: page of a flow run in Prefect's UI, by its id.
+        faults: told of what goes wrong.
     """
 
     def __init__(
@@ -52,18 +61,30 @@ class Controller:
         flow_runs: Callable[[], AbstractContextManager[FlowRuns]],
         post_event: Callable[[Reference, str, str, bool], None],
         run_url: Callable[[str], str],
+        faults: Faults | None = None,
     ) -> None:
         self._objects, self._flow_runs, self._post_event, self._run_url = objects, flow_runs, post_event, run_url
+        self._faults, self._succeeded_at, self._until = faults or Faults(), -FRESH_SECONDS, 0.0
         self.count: Mapping[tuple[str, ...], float] = _count(())
+
+    def ready(self) -> bool:
+        """Whether all answered not long ago."""
+        return time.monotonic() - self._succeeded_at < FRESH_SECONDS
 
     def turn(self) -> None:
         """Take one turn. What does not answer is said in the log and in the objects, and asked again next time."""
+        self._until = time.monotonic() + TURN_SECONDS
         try:
             self._turn()
         except PrefectApiError as error:
-            self._say_of_all("PrefectUnavailable", str(error))
+            self._faults.tell(_UNAVAILABLE, str(error))
+            self._say_of_all(_UNAVAILABLE, str(error))
         except ClusterError as error:
-            _log.warning("%s", error)
+            self._faults.tell("Kubernetes", str(error))
+        else:
+            self._succeeded_at = time.monotonic()
+            self._faults.over(_UNAVAILABLE, "Prefect's API answers again.")
+            self._faults.over("Kubernetes", "Kubernetes answers again.")
 
     def _turn(self) -> None:
         with self._flow_runs() as flow_runs:
@@ -76,8 +97,7 @@ class Controller:
             self._delete_expired(finished)
             self._observe(finished)
             unfinished = [one for one in held if not one.status.finished or one.reference.uid in again]
-            # What has no run yet comes first: it shall not wait for the news of the others.
-            self._follow(flow_runs, under_way, sorted(unfinished, key=lambda one: one.status.flow_run_id is not None))
+            self._follow(flow_runs, under_way, sorted(unfinished, key=_rank))
 
     def _held(self) -> Sequence[Held]:
         held = self._objects.all()
@@ -89,7 +109,10 @@ class Controller:
         for uid, run in under_way.items():
             if uid not in there and run.state != "cancelling":
                 _log.info("cancelling flow run %s: its object is gone", run.id)
-                flow_runs.cancel(run.id)
+                try:
+                    flow_runs.cancel(run.id)
+                except RunRefusedError as error:
+                    self._faults.tell("cancelling", str(error))
 
     def _delete_expired(self, finished: Sequence[Held]) -> None:
         now = datetime.now(UTC)
@@ -99,13 +122,14 @@ class Controller:
             if ttl_seconds is None or ended is None:
                 continue
             if (now - datetime.fromisoformat(ended)).total_seconds() >= ttl_seconds:
-                with _refusals_logged():
+                with self._alone(one):
                     self._objects.delete(one)
 
     def _observe(self, finished: Sequence[Held]) -> None:
         """What may change in a finished object is its time to live."""
         for one in finished:
-            self._update(one, one.status.model_copy(update={"observed_generation": one.generation}))
+            with self._alone(one):
+                self._update(one, one.status.model_copy(update={"observed_generation": one.generation}))
 
     def _follow(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], unfinished: Sequence[Held]) -> None:
         ended = [
@@ -117,9 +141,24 @@ class Controller:
         known = [run.id for run in (*under_way.values(), *runs.values())]
         outcomes = flow_runs.outcomes(known) if unfinished else {}
         troubles = self._objects.troubles() if unfinished else {}
-        for one in unfinished:
+        for one in self._in_time(unfinished):
             run = under_way.get(one.reference.uid) or runs.get(one.status.flow_run_id or "")
-            self._update(one, self._status(flow_runs, one, run, outcomes, troubles))
+            with self._alone(one):
+                self._update(one, self._status(flow_runs, one, run, outcomes, troubles))
+
+    def _in_time(self, held: Iterable[Held]) -> Iterator[Held]:
+        return takewhile(lambda _: time.monotonic() < self._until, held)
+
+    @contextmanager
+    def _alone(self, one: Held) -> Iterator[None]:
+        """What goes wrong with one object holds up no other."""
+        try:
+            yield
+        except ClusterRefusalError as error:
+            self._faults.tell("refusal", str(error))
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            what = f"{one.kind.kind} {one.reference.name}"
+            self._faults.tell("object", f"{what} is passed over: {error!r}", with_traceback=True)
 
     def _status(
         self,
@@ -130,6 +169,8 @@ class Controller:
         troubles: Mapping[str, Trouble],
     ) -> Status:
         now = datetime.now(UTC)
+        if run is not None and not _is_of(run, one):  # someone wrote the id of another run there
+            run, one = None, replace(one, status=one.status.model_copy(update={"flow_run_id": None}))
         try:
             run = run or _started(flow_runs, one)
         except ObjectError as error:
@@ -141,25 +182,37 @@ class Controller:
         return of_run(one.status, one.generation, run, self._run_url(run.id), trouble, outcome, now)
 
     def _update(self, one: Held, status: Status) -> None:
-        if status == one.status:
+        if status == one.status or not self._objects.write_status(one, status):
             return
-        with _refusals_logged():
-            if not self._objects.write_status(one, status):
-                return
-            for reason, message in _news(one.status, status):
-                bad = reason != "Running" and _is_bad(status)
-                self._post_event(one.reference, reason, message or reason, bad)
+        for reason, message in _news(one.status, status):
+            bad = reason != "Running" and _is_bad(status)
+            self._post_event(one.reference, reason, message or reason, bad)
 
     def _say_of_all(self, reason: str, message: str) -> None:
-        """The server is away: say so where something is waited for."""
-        _log.warning("%s", message)
+        """The server is away: say so where something is waited for, once, whatever words it finds next time."""
         now = datetime.now(UTC)
         try:
-            for one in self._held():
-                if not one.status.finished:
+            waiting = [one for one in self._held() if not one.status.finished and _reason(one.status) != reason]
+            for one in self._in_time(waiting):
+                with self._alone(one):
                     self._update(one, unable(one.status, one.generation, reason, message, now, final=False))
         except ClusterError as error:
-            _log.warning("%s", error)
+            self._faults.tell("Kubernetes", str(error))
+
+
+def _rank(one: Held) -> int:
+    """What has no run yet shall not wait for the news of the others, and nothing for what was refused before."""
+    if one.status.flow_run_id is not None:
+        return 1
+    return 2 if _reason(one.status) == RunRefusedError.reason else 0
+
+
+def _reason(status: Status) -> str:
+    return next((one.reason for one in status.conditions), "")
+
+
+def _is_of(run: Run, one: Held) -> bool:
+    return run.uid in {"", one.reference.uid}
 
 
 def _started(flow_runs: FlowRuns, one: Held) -> Run:
@@ -183,15 +236,6 @@ def _of_cells(flow_runs: FlowRuns, run: Run, troubles: Mapping[str, Trouble], no
     return of_cells({cell.id: troubles[cell.id] for cell in cells})
 
 
-@contextmanager
-def _refusals_logged() -> Iterator[None]:
-    """What Kubernetes refuses of one object holds up no other."""
-    try:
-        yield
-    except ClusterRefusalError as error:
-        _log.warning("%s", error)
-
-
 def _reopened(flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> set[str]:
     """Uids of finished objects whose runs are elsewhere by now.
 
@@ -200,12 +244,16 @@ def _reopened(flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[
     """
     now = datetime.now(UTC)
     asked = {
-        one.status.flow_run_id or under_way[one.reference.uid].id: one
+        one.reference.uid: (one.status.flow_run_id or under_way[one.reference.uid].id, one)
         for one in held
         if one.status.finished and (one.reference.uid in under_way or _may_come_back(one.status, now))
     }
-    runs = flow_runs.by_id([*asked])
-    return {asked[run_id].reference.uid for run_id, run in runs.items() if run.phase != asked[run_id].status.phase}
+    runs = flow_runs.by_id([run_id for run_id, _ in asked.values()])
+    return {
+        uid
+        for uid, (run_id, one) in asked.items()
+        if (run := runs.get(run_id)) is not None and _is_of(run, one) and run.phase != one.status.phase
+    }
 
 
 def _may_come_back(status: Status, now: datetime) -> bool:
@@ -235,7 +283,8 @@ def _is_bad(status: Status) -> bool:
     return status.phase == "Failed" or any(one.reason in _BAD for one in status.conditions)
 
 
-_BAD = {"PrefectUnavailable", ObjectError.reason, RunRefusedError.reason, *TROUBLES}
+_UNAVAILABLE = "PrefectUnavailable"
+_BAD = {_UNAVAILABLE, ObjectError.reason, RunRefusedError.reason, *TROUBLES}
 
 
 def _count(held: Sequence[Held]) -> dict[tuple[str, ...], float]:

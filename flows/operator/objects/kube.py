@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from kubernetes.client import ApiException, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from flows.operator.faults import Faults
 from flows.operator.kube import Cluster, Reference
 from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
-from flows.operator.objects.status import OOM_KILLED, UNSCHEDULABLE, WAITS_IN_VAIN, Status, Trouble
+from flows.operator.objects.status import (
+    OOM_KILLED,
+    UNSCHEDULABLE,
+    WAITS_IN_VAIN,
+    Status,
+    Trouble,
+    is_uuid,
+    read_status,
+)
 from flows.operator.state import JsonObject
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ _TAKE_TURNS = "ErrImagePull", "ImagePullBackOff"
 """The former becomes the latter and back; one word is used for both."""
 _RUN_LABEL = "prefect.io/flow-run-id"
 _JSON: TypeAdapter[JsonObject] = TypeAdapter(dict[str, JsonValue])
+_ITEMS: TypeAdapter[list[JsonObject]] = TypeAdapter(list[dict[str, JsonValue]])
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,8 @@ class Held:
 class Objects:
     """What the controller asks of Kubernetes. Every call raises ClusterError where it is refused or not answered."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self._cluster, self._namespace = cluster, namespace
+    def __init__(self, cluster: Cluster, namespace: str, faults: Faults | None = None) -> None:
+        self._cluster, self._namespace, self._faults = cluster, namespace, faults or Faults()
         self._custom = CustomObjectsApi(cluster.core.api_client)
 
     def all(self) -> list[Held]:
@@ -61,8 +70,12 @@ class Objects:
                 if error.status == _NOT_FOUND:
                     return
                 raise
-        for item in _JSON.validate_python(found)["items"]:  # type: ignore[union-attr]
-            yield _held(kind, _JSON.validate_python(item))
+            items = _ITEMS.validate_python(_JSON.validate_python(found)["items"])
+        for item in items:
+            try:
+                yield _held(kind, item)
+            except (ValidationError, LookupError, TypeError) as error:
+                self._faults.tell("unreadable object", f"one of the {kind.plural} can't be read: {error!r}")
 
     def write_status(self, held: Held, status: Status) -> bool:
         """Replace the status; one that is gone or has changed since, or is another of its name, is left alone.
@@ -113,16 +126,8 @@ class Objects:
 def troubles_of(pods: Iterable[V1Pod]) -> dict[str, Trouble]:
     """By the id of the flow run; of several pods of a run the newest counts."""
     found = {_run_id(pod): _trouble(pod) for pod in sorted(pods, key=_created)}
-    return {run_id: trouble for run_id, trouble in found.items() if trouble is not None and _is_uuid(run_id)}
-
-
-def _is_uuid(text: str) -> bool:
-    """Anyone may give a pod the label."""
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+    # Anyone may give a pod the label.
+    return {run_id: trouble for run_id, trouble in found.items() if trouble is not None and is_uuid(run_id)}
 
 
 def _created(pod: V1Pod) -> str:
@@ -139,12 +144,10 @@ def _held(kind: type[Specification], item: Mapping[str, JsonValue]) -> Held:
         spec = kind.model_validate(item.get("spec") or {})
     except ValidationError as error:
         fault = str(error)
-    try:
-        status = Status.model_validate(item.get("status") or {})
-    except ValidationError:
-        status = Status()  # written anew: the uid leads to the same run
     generation = TypeAdapter(int).validate_python(metadata["generation"])
-    return Held(kind, reference, str(metadata["resourceVersion"]), generation, spec, fault, status)
+    return Held(
+        kind, reference, str(metadata["resourceVersion"]), generation, spec, fault, read_status(item.get("status"))
+    )
 
 
 def _run_id(pod: V1Pod) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from flows.operator.objects.schema import FINISHED, Part, Phase
 from flows.outcome import Outcome
@@ -73,6 +75,7 @@ class Run:
     """A flow run, as far as a status shows it.
 
     state: type of its state in lower case, such as running. name: of the state, such as InfrastructurePending.
+    uid: of the object that it was started for, where that is known.
     """
 
     id: str
@@ -81,6 +84,7 @@ class Run:
     message: str
     started_at: datetime | None
     ended_at: datetime | None
+    uid: str = ""
 
     @property
     def phase(self) -> Phase:
@@ -91,6 +95,44 @@ class Run:
     def ended(self) -> bool:
         """Whether nothing will come of it any more, unless someone retries it."""
         return self.phase in FINISHED
+
+
+def read_status(data: object) -> Status:
+    """The status that an object carries, whoever wrote it.
+
+    What can't be right in it is left out, and with it the generation that it observed: so it is written anew. A run
+    that it names stays named, since a new one must not be started for it.
+    """
+    fields = dict(data) if isinstance(data, dict) else {}
+    faults: set[str] = set()
+    try:
+        status = Status.model_validate(fields)
+    except ValidationError as error:
+        faults = {str(fault["loc"][0]) for fault in error.errors()}
+        status = Status.model_validate({name: value for name, value in fields.items() if name not in faults})
+    wrong = {name: None for name in ("started_at", "finished_at") if not _is_time(getattr(status, name))}
+    wrong |= {} if is_uuid(status.flow_run_id) else {"flow_run_id": None}
+    status = status.model_copy(update=wrong)
+    if status.finished and (status.finished_at is None or (status.flow_run_id is None and status.phase != "Failed")):
+        faults.add("phase")
+        status = status.model_copy(update={"phase": "Pending"})
+    return status.model_copy(update={"observed_generation": None}) if faults or wrong else status
+
+
+def is_uuid(text: str | None) -> bool:
+    """Whether it is one, or nothing at all."""
+    try:
+        return text is None or str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _is_time(text: str | None) -> bool:
+    """Whether it is RFC 3339 with its zone, or nothing at all."""
+    try:
+        return text is None or datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 UNSCHEDULABLE, OOM_KILLED = "Unschedulable", "OOMKilled"
@@ -159,7 +201,7 @@ def of_run(
             "flow_run_id": run.id,
             "flow_run_url": url,
             "started_at": _text(run.started_at) or before.started_at,
-            "finished_at": _text(run.ended_at) if phase in FINISHED else None,
+            "finished_at": (_text(run.ended_at) or before.finished_at or _text(now)) if phase in FINISHED else None,
             "conditions": _conditions(before, phase, reason, message, now),
         }
     )
@@ -184,7 +226,7 @@ def _results(outcome: Outcome) -> dict[str, object]:
 
 
 def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return round(value, 4) if value is not None and math.isfinite(value) else None
 
 
 def unable(before: Status, generation: int, reason: str, message: str, now: datetime, *, final: bool) -> Status:
