@@ -152,7 +152,7 @@ def _points(record: ExperimentRecord, store: ObjectStore, settings: Settings) ->
     with resolve(record.spec, settings, store) as files:
         if fingerprint_files(files) != tuple(file.sha256 for file in record.source):
             raise _ChangedError(f"{', '.join(record.spec.data_source)} holds other bytes than were clustered")
-        zones = zone_table(settings, store)
+        zones = zone_table(settings, store) if record.points.positions == "zones" else None
         if record.points.positions == "zones" and (zones is None or zones.sha256 != record.settings.zone_table_sha256):
             raise _ChangedError("the zone table is not the one that was used")
         source = open_source(files, record.spec, settings, terminal_progress())

@@ -14,10 +14,11 @@ from flows.progress import Progress, terminal_progress
 from flows.resources import n_jobs
 from flows.restarts import restartable
 from flows.settings import Settings, load_settings
-from flows.sources import resolve, zone_table
+from flows.sources import resolve, zone_table_or_fault
 from flows.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
+    from flows.errors import ZoneTableError
     from flows.steps.zones import ZoneTable
 
 
@@ -42,7 +43,11 @@ class KernelLoading:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one experiment; `files` are readable while `open_run` lasts."""
+    """One run of one experiment; `files` are readable while `open_run` lasts.
+
+    zone_fault: why there are no zones, where a table is there that can't be read; only trips without coordinates need
+    it.
+    """
 
     flow: str
     flow_run_id: str | None
@@ -54,6 +59,7 @@ class Run:
     n_jobs: int
     progress: Progress
     kernels: KernelLoading
+    zone_fault: ZoneTableError | None = None
 
 
 @contextmanager
@@ -73,7 +79,6 @@ def open_run(
         RestartedTooOften: the flow run was started more often than it may be.
         SettingsError: an environment variable is wrong.
         SourceNotFoundError: the data source is not there.
-        ZoneTableError: a zone table is there, but can't be read.
     """
     with restartable(), _opened(flow, flow_run_id, spec, judges, adapters) as run:
         yield run
@@ -86,6 +91,7 @@ def _opened(
     settings = load_settings()
     store = open_store(settings)
     kernels = KernelLoading(lambda: _load_kernels(adapters or (spec.adapter_type,), judges))
+    zones, zone_fault = zone_table_or_fault(settings, store)
     with resolve(spec, settings, store) as files:
         yield Run(
             flow=flow,
@@ -94,10 +100,11 @@ def _opened(
             settings=settings,
             store=store,
             files=files,
-            zones=zone_table(settings, store),
+            zones=zones,
             n_jobs=n_jobs(None, settings),
             progress=terminal_progress(),
             kernels=kernels,
+            zone_fault=zone_fault,
         )
 
 

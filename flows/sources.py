@@ -91,12 +91,28 @@ def zone_table(settings: Settings, store: ObjectStore) -> ZoneTable | None:
         return load_zone_table(path)
 
 
-def require_zone_table(zones: ZoneTable | None, settings: Settings) -> ZoneTable:
+def zone_table_or_fault(
+    settings: Settings, store: ObjectStore
+) -> tuple[ZoneTable, None] | tuple[None, ZoneTableError | None]:
+    """The zone table, or why it can't be read, for those who can do without."""
+    try:
+        zones = zone_table(settings, store)
+    except ZoneTableError as error:
+        return None, error
+    return (None, None) if zones is None else (zones, None)
+
+
+def require_zone_table(zones: ZoneTable | None, settings: Settings, fault: ZoneTableError | None = None) -> ZoneTable:
     """The zone table of a run that can't do without.
 
+    Args:
+        fault: why the table that is there can't be read.
+
     Raises:
-        ZoneTableError: there is none; the message says how to get it.
+        ZoneTableError: there is none; the message says how to get it. Or the fault.
     """
+    if fault is not None:
+        raise fault
     if zones is None:
         raise ZoneTableError(
             "the source has zone ids and no coordinates, and there is no zone table to place them: there is no "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from flows.model import Clustering, ExperimentRecord, ExperimentSpec, Points, TripSource
     from flows.steps.score import Scores
 
+_LOG = logging.getLogger("flows")
+
 
 def ingest(run: Run) -> TripSource:
     """Check every file of the source, and open it as one stream of trips."""
@@ -25,7 +28,9 @@ def ingest(run: Run) -> TripSource:
     started = time.perf_counter()
     source = open_source(run.files, run.spec, run.settings, run.progress)
     if source.kind == "zones":
-        require_zone_table(run.zones, run.settings)
+        require_zone_table(run.zones, run.settings, run.zone_fault)
+    elif run.zone_fault is not None:
+        _LOG.warning("hot spots get no names of zones: %s", run.zone_fault)
     return replace(source, open_seconds=time.perf_counter() - started)
 
 

@@ -11,12 +11,13 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from dataclasses import dataclass
 
 import httpx
 import kopf
 from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
 from prefect.utilities.processutils import setup_signal_handlers_worker
@@ -26,18 +27,33 @@ from prefect_kubernetes import KubernetesWorker
 WATCHERS = ("watcher for pods.v1@", "watcher for jobs.v1.batch@")
 """How kopf names those tasks."""
 
+START_SECONDS = 60.0
+"""From the first question after its pool is there; a pod that takes as long has been restarted."""
+
 
 class Observer:
     """The event loop of the observer's thread, once it runs."""
 
     loop: asyncio.AbstractEventLoop | None = None
+    asked_at: float | None = None
+    """When it was first asked, by the monotonic clock."""
+    has_watched = False
 
     def watches(self) -> bool:
         """Whether pods and Jobs are watched."""
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
         if self.loop is None:
             return False
         names = [task.get_name() for task in asyncio.all_tasks(self.loop)]
-        return all(any(name.startswith(watcher) for name in names) for watcher in WATCHERS)
+        found = all(any(name.startswith(watcher) for name in names) for watcher in WATCHERS)
+        self.has_watched = self.has_watched or found
+        return found
+
+    def is_late(self) -> bool:
+        """Whether it should watch by now: it starts after the worker, and takes its time."""
+        since = time.monotonic() if self.asked_at is None else self.asked_at
+        return self.has_watched or time.monotonic() - since > START_SECONDS
 
 
 observer = Observer()
@@ -62,7 +78,8 @@ class Health:
         if not self.pool_is_there.is_set():
             return True
         if not self.observer.watches():
-            get_logger("flows.worker").error("Pods and Jobs are not watched: a killed pod would go unnoticed.")
+            if self.observer.is_late():
+                get_logger("flows.worker").error("Pods and Jobs are not watched: a killed pod would go unnoticed.")
             return False
         return bool(self.worker.is_worker_still_polling(query_interval_seconds))
 
@@ -92,8 +109,11 @@ async def wait_for_pool(pool: str, every_seconds: float) -> None:
                 return
             except ObjectNotFound:
                 get_logger("flows.worker").info("waiting for the work pool %s", pool)
-            except httpx.TransportError as error:
-                get_logger("flows.worker").warning("Prefect's API does not answer (%r): asking again", error)
+            except (httpx.HTTPError, httpx.InvalidURL, PrefectException, ValueError, TypeError, LookupError) as error:
+                # Whatever it answered, the next answer may do; a worker that ends here only starts again.
+                get_logger("flows.worker").warning(
+                    "Prefect's API does not answer as it should (%r): asking again", error
+                )
             await asyncio.sleep(every_seconds)
 
 

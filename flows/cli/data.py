@@ -110,15 +110,18 @@ def _check(file: str, use_minio: bool, settings: Settings) -> list[FileReport]:
     """Reports of one file, or of the files that a glob names."""
     from flows.parameters import experiment_spec
     from flows.progress import terminal_progress
-    from flows.sources import resolve, zone_table
+    from flows.sources import resolve, zone_table_or_fault
     from flows.steps.check import check_file
     from flows.store import open_store
 
     store = open_store(settings)
-    zones = zone_table(settings, store)
+    zones, zone_fault = zone_table_or_fault(settings, store)
     zone_ids = None if zones is None else frozenset(zones.ids.tolist())
     with resolve(experiment_spec(file, use_minio=use_minio), settings, store) as found:
-        return [check_file(one, settings, zone_ids, terminal_progress()) for one in found]
+        reports = [check_file(one, settings, zone_ids, terminal_progress()) for one in found]
+    if zone_fault is not None and any(report.kind == "zones" for report in reports):
+        raise zone_fault
+    return reports
 
 
 def _report_lines(report: FileReport) -> Iterator[str]:

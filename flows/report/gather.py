@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from flows.period import load_period
 from flows.records import read_record
 from flows.report.content import ReportContent
 from flows.report.tables import source_name
-from flows.sources import zone_table
+from flows.sources import zone_table_or_fault
 from flows.steps.clusters import from_parquet, to_frame
 from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from flows.settings import Settings
     from flows.store import ObjectStore
+
+_LOG = logging.getLogger("flows")
 
 HISTORY_DAYS = 30
 MAX_HISTORY = 200
@@ -32,13 +35,14 @@ def gather(
 
     Raises:
         StoreError: the store does not answer.
-        ZoneTableError: a zone table is there, but can't be read.
     """
     if isinstance(record, ComparisonRecord):
         return ReportContent(comparison=record)
     if isinstance(record, AggregateRecord):
         return ReportContent(aggregate=record)
-    zones = zone_table(settings, store)
+    zones, zone_fault = zone_table_or_fault(settings, store)
+    if zone_fault is not None:
+        _LOG.warning("the map has no outlines of zones: %s", zone_fault)
     if isinstance(record, SweepRecord):
         best = _best_experiment(record, store, settings)
         return ReportContent(

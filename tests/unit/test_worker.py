@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
+from typing import cast
 
 import httpx
 import kopf
 import pytest
 from kopf._cogs.structs.references import Resource
 from prefect.exceptions import ObjectNotFound
+from prefect_kubernetes import KubernetesWorker
 
-from flows.worker import WATCHERS, Health, Observer, main, remember_loop, wait_for_pool
+from flows.worker import START_SECONDS, WATCHERS, Health, Observer, main, remember_loop, wait_for_pool
 
 
 @contextmanager
@@ -107,7 +111,13 @@ def test_a_worker_that_waits_for_its_pool_is_healthy() -> None:
 
 
 def test_a_pool_is_waited_for_while_the_api_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[Exception | None] = [httpx.ConnectError("refused"), ObjectNotFound(Exception("404")), None]
+    answers: list[Exception | None] = [
+        httpx.ConnectError("refused"),
+        ObjectNotFound(Exception("404")),
+        httpx.DecodingError("not gzip"),
+        ValueError("not JSON"),
+        None,
+    ]
 
     class Client:
         async def __aenter__(self) -> Client:
@@ -141,3 +151,30 @@ def test_a_worker_wants_one_work_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["flows.worker"])
     with pytest.raises(SystemExit, match=r"usage: python -m flows\.worker POOL"):
         main()
+
+
+def test_an_observer_that_is_about_to_start_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker is asked how it is before its observer has begun."""
+    observer = Observer()
+    health = Health(cast(KubernetesWorker, Worker(polls=True)), observer, there())
+    monkeypatch.setattr("flows.worker.get_logger", logging.getLogger)
+    assert not health.is_worker_still_polling(2.0)
+    assert caplog.records == []
+    later = time.monotonic() + START_SECONDS + 1
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: later)
+        assert not health.is_worker_still_polling(2.0)
+    assert [one.levelno for one in caplog.records] == [logging.ERROR]
+
+
+def test_an_observer_that_stops_is_an_error_at_once(
+    observer: Observer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("flows.worker.get_logger", logging.getLogger)
+    health = Health(cast(KubernetesWorker, Worker(polls=True)), observer, there())
+    assert health.is_worker_still_polling(2.0)
+    observer.loop = None
+    assert not health.is_worker_still_polling(2.0)
+    assert [one.levelno for one in caplog.records] == [logging.ERROR]
