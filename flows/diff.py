@@ -127,6 +127,7 @@ def _adjusted_rand(first: ExperimentRecord, second: ExperimentRecord, store: Obj
         update={
             "city_box": first.settings.city_box,
             "skip_truncated": first.settings.skip_truncated,
+            "skip_bad_rows": first.settings.skip_bad_rows,
             "allow_mostly_dropped": True,
         }
     )

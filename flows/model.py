@@ -31,6 +31,8 @@ Kind = Literal["coordinates", "zones"]
 DropReason = Literal["null", "zero", "outside", "unknown_zone", "time"]
 DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
+BAD_LINES_LISTED = 20
+
 UNITS_PER_METRE = 1024
 """Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere (design, section 2)."""
 
@@ -199,6 +201,7 @@ class TripBatch:
     zone: per end int64[n] TLC zone ids, -1 where missing; None in a coordinate source.
     pickup_minute: int64[n] minutes since 1970-01-01 00:00 of the pick-up's local clock, -1 where missing; only when
         the spec filters by time.
+    bad_lines: numbers of the file's lines that were left out; they are no rows.
     """
 
     file_index: int
@@ -208,6 +211,7 @@ class TripBatch:
     lat: tuple[NDArray[np.float64], ...] | None
     zone: tuple[NDArray[np.int64], ...] | None
     pickup_minute: NDArray[np.int64] | None
+    bad_lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +240,7 @@ class Points:
     inverse: int32 or int64[n_used], index into xy_m of each used point, in point order.
     kept: bool[n_rows * n_ends], which points are used; a point's place is row * n_ends + end.
     dropped: points left out, by the first reason that applies.
+    skipped_per_file: bad rows that were left out; n_rows and kept do not count them.
     """
 
     xy_m: NDArray[np.float64]
@@ -249,6 +254,7 @@ class Points:
     rows_per_file: tuple[int, ...]
     ingest_seconds: float
     prepare_seconds: float
+    skipped_per_file: tuple[BadRows, ...] = ()
 
     @property
     def n_used(self) -> int:
@@ -323,14 +329,30 @@ class PointCounts(Frozen):
     note: str | None = None
 
 
+class BadRows(Frozen):
+    """Lines of a text file that don't fit its header. lines: the numbers of the first BAD_LINES_LISTED."""
+
+    n: int = 0
+    lines: tuple[int, ...] = ()
+
+    def extended(self, lines: tuple[int, ...]) -> BadRows:
+        """With lines that stand further down."""
+        return BadRows(n=self.n + len(lines), lines=(*self.lines, *lines)[:BAD_LINES_LISTED])
+
+    def __str__(self) -> str:
+        listed = ", ".join(map(str, self.lines)) + (", ..." if self.n > len(self.lines) else "")
+        return f"{self.n:,} bad row{'s' * (self.n > 1)} (line{'s' * (self.n > 1)} {listed})"
+
+
 class FileFingerprint(Frozen):
-    """One file as it was read."""
+    """One file as it was read. rows: without the skipped ones."""
 
     name: str
     size_bytes: Count
     sha256: str
     rows: Count
     dialect: str
+    skipped: BadRows = BadRows()
 
 
 class RecordedSettings(Frozen):
@@ -340,6 +362,7 @@ class RecordedSettings(Frozen):
     score: ScoreSettings
     silhouette_sample: Count
     skip_truncated: bool
+    skip_bad_rows: int = 0
     allow_mostly_dropped: bool
     zone_table_sha256: str | None = None
 

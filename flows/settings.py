@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     city_box: CityBox = Field(CityBox(), description="Points outside are dropped as `outside`.")
     allow_mostly_dropped: bool = Field(False, description="Go on where more than half of the points are dropped.")
     skip_truncated: bool = Field(False, description="Leave out a text file's last line where it is cut off.")
+    skip_bad_rows: int = Field(
+        0,
+        ge=0,
+        le=INT64_MAX,
+        description="Most lines of a text file to leave out because they don't fit its header.",
+    )
     zone_table: Path | None = Field(
         None, description="taxi_zones as zip, folder or .shp; unset: reference/taxi_zones.zip in the store."
     )

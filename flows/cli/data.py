@@ -129,6 +129,8 @@ def _report_lines(report: FileReport) -> Iterator[str]:
     yield f"{report.name}: {report.dialect} ({report.service}), {report.rows:,} rows, {report.kind}, {times}"
     if report.truncated_last_line:
         yield "  the last line is cut off: `run` refuses the file without --skip-truncated"
+    if report.bad_rows.n:
+        yield f"  {report.bad_rows}: `run` refuses the file without --skip-bad-rows {report.bad_rows.n}"
     for end in report.ends:
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in end.dropped.items())
         yield f"  {end.end}: {end.used:,} used, dropped: {dropped}"

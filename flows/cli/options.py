@@ -55,6 +55,13 @@ def data_options() -> list[click.Parameter]:
         ),
         click.Option(["--weekdays"], default=None, metavar="DAYS", help="Pick-ups on these days, such as mon-fri."),
         click.Option(["--skip-truncated"], is_flag=True, help="Leave out a text file's last line where it is cut off."),
+        click.Option(
+            ["--skip-bad-rows"],
+            type=click.IntRange(min=0),
+            default=None,
+            metavar="N",
+            help="Leave out up to N lines of a text file that don't fit its header.  [default: 0]",
+        ),
         click.Option(["--allow-mostly-dropped"], is_flag=True, help="Go on where most points are dropped."),
     ]
 
@@ -75,7 +82,11 @@ def source_option(*, required: bool = True) -> click.Parameter:
     )
 
 
-_SETTINGS = {"skip_truncated": "TAXI_SKIP_TRUNCATED", "allow_mostly_dropped": "TAXI_ALLOW_MOSTLY_DROPPED"}
+_SETTINGS = {
+    "skip_truncated": "TAXI_SKIP_TRUNCATED",
+    "skip_bad_rows": "TAXI_SKIP_BAD_ROWS",
+    "allow_mostly_dropped": "TAXI_ALLOW_MOSTLY_DROPPED",
+}
 
 
 class ListOption(click.Option):
@@ -157,7 +168,9 @@ class DataCommand(TaxiCommand):
         given = {field.name: ctx.params.pop(field.name) for field in fields(DataOptions)}
         ctx.params["data"] = DataOptions(**given)
         asked = {variable: ctx.params.pop(name) for name, variable in _SETTINGS.items()}
-        with environment({variable: "true" for variable, wanted in asked.items() if wanted}):
+        # A flag that is not given leaves the environment's word; so does a number.
+        given = {variable: value for variable, value in asked.items() if value is not None and value is not False}
+        with environment({variable: str(value).lower() for variable, value in given.items()}):
             super().invoke(ctx)
 
 

@@ -28,7 +28,8 @@ COMPARED_MIN_SAMPLES_VALUES = (5, 10)
 COMPARED_ADAPTERS = ("sklearn", "sklearn_parallel")
 
 _FAN_OUT = {"max_parallel", "cells_per_chunk", "chunk_attempts"}
-_FREE_ON_RESUME = {"resume", "max_failed", *_FAN_OUT, "as_json", "report", "skip_truncated", "allow_mostly_dropped"}
+_READING = {"skip_truncated", "skip_bad_rows", "allow_mostly_dropped"}
+_FREE_ON_RESUME = {"resume", "max_failed", *_FAN_OUT, "as_json", "report", *_READING}
 
 
 def _eps(value: str) -> float | str:

@@ -153,8 +153,18 @@ def timings(seconds: dict[str, float]) -> Table:
 
 def files(record: ExperimentRecord | SweepRecord | ComparisonRecord) -> Table:
     """The files that were read."""
-    columns = (Column("file"), Column("rows", ",d"), Column("size, MB", ",.2f"), Column("dialect"), Column("SHA-256"))
-    rows = ((file.name, file.rows, file.size_bytes / 1e6, file.dialect, file.sha256) for file in record.source)
+    columns = (
+        Column("file"),
+        Column("rows", ",d"),
+        Column("skipped rows", ",d"),
+        Column("size, MB", ",.2f"),
+        Column("dialect"),
+        Column("SHA-256"),
+    )
+    rows = (
+        (file.name, file.rows, file.skipped.n, file.size_bytes / 1e6, file.dialect, file.sha256)
+        for file in record.source
+    )
     return Table.of("files", "Files read", columns, rows, MAX_FILES)
 
 

@@ -6,7 +6,18 @@ from collections import Counter
 
 import numpy as np
 
-from flows.model import CityBox, DropReason, End, ExperimentSpec, Frozen, Kind, SourceFile, TripBatch
+from flows.model import (
+    INT64_MAX,
+    BadRows,
+    CityBox,
+    DropReason,
+    End,
+    ExperimentSpec,
+    Frozen,
+    Kind,
+    SourceFile,
+    TripBatch,
+)
 from flows.progress import NO_PROGRESS, Progress
 from flows.settings import Settings
 from flows.steps.dialects import Role, Service
@@ -37,7 +48,7 @@ class EndReport(Frozen):
 class FileReport(Frozen):
     """What a file is.
 
-    rows: whole rows. truncated_last_line: a last line that is cut off follows them.
+    rows: whole rows that fit the header. truncated_last_line: a last line that is cut off follows them.
     """
 
     name: str
@@ -46,6 +57,7 @@ class FileReport(Frozen):
     service: Service
     rows: int
     truncated_last_line: bool
+    bad_rows: BadRows
     columns: tuple[ColumnReport, ...]
     kind: Kind
     has_times: bool
@@ -61,13 +73,14 @@ def check_file(
         zone_ids: ids that have a polygon; None where there is no zone table, then none counts as unknown.
 
     Raises:
-        SourceError: what `run` would refuse the file for, a cut-off last line apart: that is reported.
+        SourceError: what `run` would refuse the file for, a cut-off last line and bad rows apart: they are reported.
     """
-    layout = read_layout(file, skip_truncated=True)
+    layout = read_layout(file, skip_truncated=True, skip_bad_rows=INT64_MAX)
     spec = ExperimentSpec(data_source=(file.name,), coordinate_type="both" if len(layout.ends) > 1 else layout.ends[0])
-    rows, fates = 0, [Counter[str]() for _ in layout.ends]
+    rows, bad_rows, fates = 0, BadRows(), [Counter[str]() for _ in layout.ends]
     for batch in stream([layout], spec, progress):
         rows += batch.n_rows
+        bad_rows = bad_rows.extended(batch.bad_lines)
         for index, fate in enumerate(fates):
             fate.update(_fates(batch, index, settings.city_box, zone_ids))
     return FileReport(
@@ -77,6 +90,7 @@ def check_file(
         service=layout.dialect.service,
         rows=rows,
         truncated_last_line=layout.table.truncated,
+        bad_rows=bad_rows,
         columns=_columns(layout),
         kind=layout.kind,
         has_times=layout.has_times(),

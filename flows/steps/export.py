@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABEL_DTYPE = np.dtype([("row", np.int64), ("end", np.uint8), ("label", np.int64)])
-"""row: 0-based over the whole source, dropped rows counted. end: 0 pick-up, 1 drop-off. label: -1 is noise."""
+"""row: 0-based over the rows read of the whole source; dropped rows are counted, skipped bad rows are not.
+end: 0 pick-up, 1 drop-off. label: -1 is noise."""
 
 _PICKUP, _DROPOFF = 0, 1
 

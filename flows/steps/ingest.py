@@ -42,7 +42,7 @@ def open_source(
         UnreadableFileError: a file that is corrupt, empty or of another format.
         RowError: rows that don't fit their header. One further down is raised while the batches are read.
     """
-    layouts = [read_layout(file, settings.skip_truncated) for file in files]
+    layouts = [read_layout(file, settings.skip_truncated, settings.skip_bad_rows) for file in files]
     kind = _one_kind(layouts)
     _check_zones_allowed(layouts, kind, spec)
     _check_ends(layouts, spec)
@@ -157,6 +157,7 @@ def _batch(chunk: Chunk, layout: Layout, spec: ExperimentSpec, file_index: int, 
         lat=tuple(_convert(to_numbers, chunk, layout, lat) for _, lat in pairs) or None,
         zone=tuple(_convert(to_zones, chunk, layout, role) for role in zones) or None,
         pickup_minute=_convert(to_minutes, chunk, layout, "pickup_time") if spec.filters_time else None,
+        bad_lines=chunk.bad_lines,
     )
 
 

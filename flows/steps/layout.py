@@ -34,7 +34,7 @@ class Layout:
         return column is not None and self.table.has_values(column)
 
 
-def read_layout(file: SourceFile, skip_truncated: bool) -> Layout:
+def read_layout(file: SourceFile, skip_truncated: bool, skip_bad_rows: int = 0) -> Layout:
     """Open a file and check its columns and first rows.
 
     Raises:
@@ -42,7 +42,9 @@ def read_layout(file: SourceFile, skip_truncated: bool) -> Layout:
         DialectError: neither coordinates nor zone ids, or coordinates swapped.
         RowError: the first rows don't fit the header, or the last line is cut off.
     """
-    table: Table = ParquetTable(file) if format_of(file) == ".parquet" else CsvTable(file, skip_truncated)
+    table: Table = (
+        ParquetTable(file) if format_of(file) == ".parquet" else CsvTable(file, skip_truncated, skip_bad_rows)
+    )
     columns = dialect_table().roles_of(table.names, file.name)
     coordinate_ends = tuple(end for end, pair in COORDINATE_ROLES.items() if all(role in columns for role in pair))
     zone_ends = tuple(end for end, role in ZONE_ROLES.items() if role in columns)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.kernels import collapse, locate
-from flows.model import DROP_REASONS, CityBox, DropReason, ExperimentSpec, TripBatch, ends_of
+from flows.model import DROP_REASONS, BadRows, CityBox, DropReason, ExperimentSpec, TripBatch, ends_of
 from flows.parameters import parse_hours, parse_weekdays
 from flows.steps.projection import grid_projection, pack, project, unpack
 
@@ -92,6 +92,7 @@ class Pool:
         self._kept: list[NDArray[np.bool_]] = []
         self._fates = np.zeros(256, np.int64)
         self.rows_per_file = [0] * n_files
+        self.skipped_per_file = [BadRows()] * n_files
 
     def add(self, batch: TripBatch) -> None:
         """Judge one batch and keep what is used. Batches come file by file."""
@@ -111,6 +112,8 @@ class Pool:
         self._keys.append(used)
         self._kept.append(status == locate.USED)
         self.rows_per_file[batch.file_index] += batch.n_rows
+        skipped = self.skipped_per_file[batch.file_index]
+        self.skipped_per_file[batch.file_index] = skipped.extended(batch.bad_lines)
 
     def _in_time(self, minute: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which pick-ups lie in the hours and on the weekdays asked for; one without a time does not."""

@@ -64,6 +64,7 @@ def prepare(
         n_rows=sum(pool.rows_per_file),
         dropped=pool.dropped(),
         rows_per_file=tuple(pool.rows_per_file),
+        skipped_per_file=tuple(pool.skipped_per_file),
         ingest_seconds=batches.seconds,
         prepare_seconds=time.perf_counter() - started - batches.seconds,
     )

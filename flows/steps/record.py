@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flows.errors import UnreadableFileError
 from flows.model import (
+    BadRows,
     ClusterCounts,
     Clustering,
     Environment,
@@ -112,6 +113,7 @@ def recorded_settings(settings: Settings, zones: ZoneTable | None) -> RecordedSe
         score=settings.score,
         silhouette_sample=settings.silhouette_sample,
         skip_truncated=settings.skip_truncated,
+        skip_bad_rows=settings.skip_bad_rows,
         allow_mostly_dropped=settings.allow_mostly_dropped,
         zone_table_sha256=zones.sha256 if zones is not None else None,
     )
@@ -119,10 +121,13 @@ def recorded_settings(settings: Settings, zones: ZoneTable | None) -> RecordedSe
 
 def fingerprints(source: TripSource, sha256s: Sequence[str], points: Points) -> tuple[FileFingerprint, ...]:
     """The files of a source as they were read."""
+    skipped_per_file = points.skipped_per_file or (BadRows(),) * len(source.files)
     return tuple(
-        FileFingerprint(name=file.name, size_bytes=file.size_bytes, sha256=sha256, rows=rows, dialect=dialect)
-        for file, sha256, rows, dialect in zip(
-            source.files, sha256s, points.rows_per_file, source.dialects, strict=True
+        FileFingerprint(
+            name=file.name, size_bytes=file.size_bytes, sha256=sha256, rows=rows, dialect=dialect, skipped=skipped
+        )
+        for file, sha256, rows, dialect, skipped in zip(
+            source.files, sha256s, points.rows_per_file, source.dialects, skipped_per_file, strict=True
         )
     )
 

@@ -68,6 +68,8 @@ def _source(record: ExperimentRecord) -> Iterator[Line]:
     files = record.source
     for file in files[:_FILES_SHOWN]:
         yield "source", f"{file.name} ({file.dialect}, {file.rows:,} rows)"
+        if file.skipped.n:
+            yield "skipped", f"{file.skipped} of {file.name}"
     if len(files) > _FILES_SHOWN:
         yield "source", f"and {len(files) - _FILES_SHOWN} more files"
     if len(files) > 1:

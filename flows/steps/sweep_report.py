@@ -32,7 +32,14 @@ def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
         console.print(f"one blob: one cluster holds more than half of the trips; {ONE_BLOB_NOTE}", highlight=False)
     if record.points.note:
         console.print(record.points.note, markup=False, highlight=False)
+    _print_skipped(record, console)
     console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_skipped(record: SweepRecord | ComparisonRecord, console: Console) -> None:
+    for file in record.source:
+        if file.skipped.n:
+            console.print(f"skipped {file.skipped} of {file.name}", markup=False, highlight=False)
 
 
 def _print_failures(cells: Sequence[Cell], console: Console) -> None:
@@ -70,6 +77,7 @@ def render_comparison(record: ComparisonRecord, console: Console, location: str)
     _print_failures(record.cells, console)
     for reason in sorted({reason for one in record.overall for reason in (one.speed_up.reason,) if reason}):
         console.print(reason, markup=False, highlight=False)
+    _print_skipped(record, console)
     console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
 
 

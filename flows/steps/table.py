@@ -30,11 +30,13 @@ class Chunk:
 
     columns: the wanted columns by their index in the file.
     place: what a row of the chunk (0-based) is called in a message, such as `line 7`.
+    bad_lines: numbers of lines that were left out because they don't fit the header.
     """
 
     n_rows: int
     columns: dict[int, pa.ChunkedArray | pa.Array]
     place: Callable[[int], str]
+    bad_lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,6 +62,15 @@ def test_unknown_zones_are_counted_where_the_zones_are_known(shared_data: Path) 
     assert unknown.ends[1].dropped == {"null": 0}
 
 
+def test_bad_rows_are_counted_and_listed(tmp_path: Path) -> None:
+    rows = ["-73.98,40.75"] * 60
+    for place in range(1, 51, 2):
+        rows[place] += ",1"
+    (tmp_path / "trips.csv").write_text("\n".join(["pickup_longitude,pickup_latitude", *rows, ""]))
+    report = check(tmp_path / "trips.csv")
+    assert (report.rows, report.bad_rows.n, report.bad_rows.lines) == (35, 25, tuple(range(3, 43, 2)))
+
+
 def test_heads_name_dialect_columns_and_whole_rows(shared_data: Path) -> None:
     for path in sorted((shared_data / "messy" / "tlc_heads").glob("*.csv")):
         report = check(path)

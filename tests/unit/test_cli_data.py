@@ -133,6 +133,14 @@ def test_a_cut_off_last_line_is_reported(shared_data: Path) -> None:
     assert "--skip-truncated" in done.stdout
 
 
+def test_bad_rows_are_reported(tmp_path: Path) -> None:
+    rows = ["-73.98,40.75", "-73.98,40.75,1", "-73.98,40.75", '"-73.98,40.75', "-73.98,40.75"]
+    (tmp_path / "trips.csv").write_text("\n".join(["pickup_longitude,pickup_latitude", *rows, ""]))
+    done = data("check", tmp_path / "trips.csv")
+    assert done.exit_code == 0, done.stderr
+    assert "2 bad rows (lines 3, 5): `run` refuses the file without --skip-bad-rows 2" in done.stdout
+
+
 def test_a_refused_file_is_named_and_the_others_are_described(shared_data: Path, tmp_path: Path) -> None:
     good = shared_data / "coords/yellow_tripdata_2016-01_head2k.bhuvankumar007.csv"
     missing = tmp_path / "missing.csv"

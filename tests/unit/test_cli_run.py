@@ -141,6 +141,16 @@ def test_options_that_are_settings_hold_for_the_run_only(calls: Calls) -> None:
     assert "TAXI_SKIP_TRUNCATED" not in os.environ
 
 
+def test_skip_bad_rows_is_a_setting_for_the_run(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAXI_SKIP_BAD_ROWS", "5")
+    for words, expected in (([], "5"), (["--skip-bad-rows", "7"], "7"), (["--skip-bad-rows", "0"], "0")):
+        CliRunner().invoke(main, ["run", "a.csv", *words, "--json"])
+        assert calls.environment["TAXI_SKIP_BAD_ROWS"] == expected
+    for number in ("-1", "many"):
+        done = CliRunner().invoke(main, ["run", "a.csv", "--skip-bad-rows", number])
+        assert (done.exit_code, "--skip-bad-rows" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

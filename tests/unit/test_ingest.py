@@ -83,10 +83,12 @@ def open_paths(
     hours: str | None = None,
     skip_truncated: bool = False,
     chunk_size: ChunkSize | None = None,
+    skip_bad_rows: int = 0,
 ) -> TripSource:
     spec = ExperimentSpec(data_source=tuple(map(str, paths)), coordinate_type=coordinate_type, hours=hours)
     size = chunk_size or ChunkSize()
-    return open_source([source_file(p) for p in paths], spec, Settings(skip_truncated=skip_truncated), chunk_size=size)
+    settings = Settings(skip_truncated=skip_truncated, skip_bad_rows=skip_bad_rows)
+    return open_source([source_file(p) for p in paths], spec, settings, chunk_size=size)
 
 
 def joined(batches: Sequence[TripBatch]) -> dict[str, Any]:
@@ -160,6 +162,17 @@ def test_heads_deliver_their_whole_rows(shared_data: Path) -> None:
         source = open_paths([path], skip_truncated=True)
         assert sum(batch.n_rows for batch in source.batches()) == len(lines) - 1, path.name
     assert len(paths) == 65
+
+
+def test_odd_files_deliver_every_row_that_fits(shared_cases: Path) -> None:
+    folder = shared_cases / "data" / "files"
+    plain = joined(list(open_paths([folder / "plain.csv"]).batches()))
+    with_cr = joined(list(open_paths([folder / "line_ends_cr.csv"]).batches()))
+    np.testing.assert_array_equal(with_cr["lon"], plain["lon"])
+    for name, bad in (("yellow_tripdata_2010-02.csv", [1500, 1900, 2200]), ("two_unclosed_quotes.csv", [1499, 1509])):
+        batches = list(open_paths([folder / name], skip_bad_rows=len(bad)).batches())
+        np.testing.assert_array_equal(joined(batches)["lon"][0], np.delete(plain["lon"][0], bad))
+        assert sum(len(batch.bad_lines) for batch in batches) == len(bad)
 
 
 def test_gzip_delivers_what_plain_text_does(shared_data: Path, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 
 from flows import __version__
 from flows.errors import ParameterError, StoreError, UnreadableFileError
-from flows.model import SourceFile
+from flows.model import BadRows, SourceFile
 from flows.records import clusters_key, list_records, new_id, read_record, record_key
 from flows.settings import Settings, load_settings
 from flows.steps.clusters import cluster_table, from_parquet
 from flows.steps.environment import environment
 from flows.steps.record import fingerprint_files, record
+from flows.steps.report import to_text
 from flows.steps.zones import load_zone_table
 from flows.store import LocalStore, ObjectInfo
 from tests.unit.experiments import by_zone, finished_experiment
@@ -46,6 +47,14 @@ def test_a_record_comes_back_as_it_was_kept(store: LocalStore, settings: Setting
     assert from_parquet(store.get_bytes(settings.experiments_bucket, kept.clusters_key)).equals(clusters)
     assert clusters.equals(cluster_table(finished.points, finished.clustering.labels, None))
     assert clusters["size"].to_pylist() == list(kept.clustering.sizes)
+
+
+def test_skipped_rows_are_recorded_and_shown(store: LocalStore, tmp_path: Path) -> None:
+    finished = finished_experiment(tmp_path)
+    points = replace(finished.points, skipped_per_file=(BadRows().extended((7, 9)).extended((12,)),))
+    kept, _ = record(replace(finished, points=points), store)
+    assert read_record(store, Settings(), kept.id).source[0].skipped == BadRows(n=3, lines=(7, 9, 12))
+    assert "3 bad rows (lines 7, 9, 12) of trips [1].csv" in to_text(kept)
 
 
 def test_what_a_record_holds(store: LocalStore, tmp_path: Path) -> None:
