@@ -38,7 +38,7 @@ def experiment_pipeline(
         max_samples: cluster that many points at most, drawn by seed; None for all.
         use_minio: read data_source from the object store; False reads a local path.
         seed: of every random choice.
-        hours: only trips picked up in these hours, such as '7-10' (10 excluded) or '22-4'.
+        hours: only trips picked up in these hours, such as '7-10' (10 excluded), '22-4' or '7:30-9:30,16-19'.
         weekdays: only trips picked up on these days, such as 'mon-fri' or 'sat,sun'.
 
     Raises:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
 from flows.adapters.registry import get_adapter
+from flows.clock import canonical_hours, canonical_weekdays
 from flows.errors import ParameterError
 from flows.model import INT64_MAX, ExperimentSpec
 
@@ -24,10 +24,6 @@ _HELP = {
 _MOST_SHOWN_BITS = 512
 _MOST_EPS_KM = 20_038
 """Half the circumference of the Earth."""
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_HOURS = re.compile(r"(\d{1,2})-(\d{1,2})")
-_WEEKDAYS = re.compile(rf"({'|'.join(_DAYS)})(?:-({'|'.join(_DAYS)}))?")
 
 
 def experiment_spec(
@@ -51,8 +47,7 @@ def experiment_spec(
     get_adapter(adapter_type)
     names = (data_source,) if isinstance(data_source, str) else tuple(data_source)
     _check_names(names)
-    parse_hours(hours)
-    parse_weekdays(weekdays)
+    hours, weekdays = canonical_hours(hours), canonical_weekdays(weekdays)
     try:
         spec = ExperimentSpec.model_validate(
             {
@@ -121,39 +116,3 @@ def shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > _MOST_SHOWN_BITS:
         return f"a number of {value.bit_length():,} bits"
     return repr(value)
-
-
-def parse_hours(hours: str | None) -> frozenset[int] | None:
-    """Hours of the day that '7-10' (7, 8, 9) or '22-4' (22, 23, 0, 1, 2, 3) names; None for all.
-
-    Raises:
-        ParameterError: not of the form A-B, a number above 24, or an empty span.
-    """
-    if hours is None:
-        return None
-    match = _HOURS.fullmatch(hours)
-    start, end = (int(match[1]), int(match[2])) if match else (-1, -1)
-    if not (0 <= start <= 23 and 0 <= end <= 24 and start != end):
-        raise ParameterError(
-            f"hours is {hours!r}: use start-end of the 24-hour clock, the end excluded, such as '7-10'."
-        )
-    return frozenset(range(start, end) if start < end else (*range(start, 24), *range(end)))
-
-
-def parse_weekdays(weekdays: str | None) -> frozenset[int] | None:
-    """Days (Monday 0) that 'mon-fri', 'sat' or 'mon,wed,fri-sun' names; a span may wrap; None for all.
-
-    Raises:
-        ParameterError: something else stands there.
-    """
-    if weekdays is None:
-        return None
-    days: set[int] = set()
-    for part in weekdays.lower().split(","):
-        match = _WEEKDAYS.fullmatch(part.strip())
-        if match is None:
-            raise ParameterError(f"weekdays is {weekdays!r}: use days such as 'mon-fri', 'sat,sun' or 'fri-mon'.")
-        first = _DAYS.index(match[1])
-        last = _DAYS.index(match[2] or match[1])
-        days.update((first + step) % 7 for step in range((last - first) % 7 + 1))
-    return frozenset(days)

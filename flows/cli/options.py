@@ -51,7 +51,10 @@ def data_options() -> list[click.Parameter]:
         ),
         click.Option(["--seed"], type=int, default=0, show_default=True, help="Of every random choice."),
         click.Option(
-            ["--hours"], default=None, metavar="A-B", help="Pick-ups from A to B o'clock, such as 7-10 or 22-4."
+            ["--hours"],
+            default=None,
+            metavar="A-B[,C-D]",
+            help="Pick-ups from A to B o'clock, such as 7-10, 22-4 or 7:30-9:30,16-19.",
         ),
         click.Option(["--weekdays"], default=None, metavar="DAYS", help="Pick-ups on these days, such as mon-fri."),
         click.Option(["--skip-truncated"], is_flag=True, help="Leave out a text file's last line where it is cut off."),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.clock import MINUTES_OF_DAY, parse_hours, parse_weekdays
 from flows.kernels import collapse, locate
 from flows.model import DROP_REASONS, BadRows, CityBox, DropReason, ExperimentSpec, TripBatch, ends_of
-from flows.parameters import parse_hours, parse_weekdays
 from flows.steps.projection import grid_projection, pack, project, unpack
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class Pool:
     def __init__(self, spec: ExperimentSpec, locator: Locator, n_files: int, n_threads: int) -> None:
         self._locator, self._n_threads = locator, n_threads
         self._n_ends = len(ends_of(spec.coordinate_type))
-        self._hours, self._weekdays = parse_hours(spec.hours), parse_weekdays(spec.weekdays)
+        self._minutes = None if spec.hours is None else _table(parse_hours(spec.hours), MINUTES_OF_DAY)
+        self._weekdays = None if spec.weekdays is None else _table(parse_weekdays(spec.weekdays), 7)
         self._keys: list[NDArray[np.int64]] = []
         self._files: list[Collapsed] = []
         self._file_index = 0
@@ -118,10 +119,10 @@ class Pool:
     def _in_time(self, minute: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which pick-ups lie in the hours and on the weekdays asked for; one without a time does not."""
         chosen = minute >= 0
-        if self._hours is not None:
-            chosen &= np.isin(minute // 60 % 24, list(self._hours))
+        if self._minutes is not None:
+            chosen &= self._minutes[minute % MINUTES_OF_DAY]
         if self._weekdays is not None:
-            chosen &= np.isin((minute // 1440 + _THURSDAY) % 7, list(self._weekdays))
+            chosen &= self._weekdays[(minute // MINUTES_OF_DAY + _THURSDAY) % 7]
         return chosen
 
     def _end_file(self) -> None:
@@ -167,6 +168,13 @@ class Pool:
     def n_used(self) -> int:
         """Points that are clustered, before sampling."""
         return int(self._fates[locate.USED])
+
+
+def _table(chosen: frozenset[int], size: int) -> NDArray[np.bool_]:
+    """bool[size], which of the numbers are chosen."""
+    table = np.zeros(size, np.bool_)
+    table[list(chosen)] = True
+    return table
 
 
 def _weights(inverse: collapse.Index, n_unique: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import pytest
 
 from flows.errors import ParameterError
 from flows.experiment_pipeline import experiment_pipeline
-from flows.parameters import check_numbers, experiment_spec, parse_hours, parse_weekdays
+from flows.parameters import check_numbers, experiment_spec
 
 
 @pytest.mark.parametrize("eps", [0, -1, math.nan, math.inf, "0.5", "near", None, True])
@@ -44,33 +44,6 @@ def test_unknown_names_list_the_known() -> None:
 def test_eps_is_rounded_to_the_grid() -> None:
     assert experiment_spec("month.parquet", eps=1).eps_m == 1000
     assert experiment_spec("month.parquet", eps=0.0001).eps_m == 102 / 1024
-
-
-@pytest.mark.parametrize(
-    ("hours", "expected"), [("7-10", {7, 8, 9}), ("22-4", {22, 23, 0, 1, 2, 3}), ("0-24", set(range(24)))]
-)
-def test_hours(hours: str, expected: set[int]) -> None:
-    assert parse_hours(hours) == frozenset(expected)
-
-
-@pytest.mark.parametrize("hours", ["7", "7-7", "24-3", "7-25", "-1-4", "morning", ""])
-def test_bad_hours(hours: str) -> None:
-    with pytest.raises(ParameterError, match="hours"):
-        parse_hours(hours)
-
-
-@pytest.mark.parametrize(
-    ("weekdays", "expected"),
-    [("mon-fri", {0, 1, 2, 3, 4}), ("sat,Sun", {5, 6}), ("fri-mon", {4, 5, 6, 0}), ("wed", {2})],
-)
-def test_weekdays(weekdays: str, expected: set[int]) -> None:
-    assert parse_weekdays(weekdays) == frozenset(expected)
-
-
-@pytest.mark.parametrize("weekdays", ["", "monday", "mon-", "1-5"])
-def test_bad_weekdays(weekdays: str) -> None:
-    with pytest.raises(ParameterError, match="weekdays"):
-        parse_weekdays(weekdays)
 
 
 @pytest.mark.parametrize("number", [2**63, 242285449577923862350571934587112984123, 1e30, 10**400])

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from flows.adapters.registry import adapter_names
+from flows.clock import DASHES, HOURS, WEEKDAYS
 from flows.model import INT64_MAX, CoordinateType
 from flows.settings import PodSizes
 from flows.steps.rank import METRICS
@@ -20,9 +21,11 @@ GROUP, VERSION = "taxi.flows", "v1alpha1"
 
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """A control character is in no key, and no database takes the first of them."""
-HOURS = r"^([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-4])$"
-_DAY = "(mon|tue|wed|thu|fri|sat|sun)"
-WEEKDAYS = rf"^{_DAY}(-{_DAY})?(,{_DAY}(-{_DAY})?)*$"
+
+_HYPHENATED = "self.hours.replace(' ', '')" + "".join(f".replace('{dash}', '-')" for dash in DASHES)
+_CLOCK = "s.split('-')[{0}]"
+_MINUTE = f"int({_CLOCK}.split(':')[0]) * 60 + ({_CLOCK}.contains(':') ? int({_CLOCK}.split(':')[1]) : 0)"
+"""CEL: the minute of the day at which a span `s` begins (0) or ends (1)."""
 
 Eps = Annotated[float, Field(gt=0, le=100)]
 MinSamples = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -49,7 +52,7 @@ class Specification(Part):
     """Whether its run starts others, which do the work."""
     rules: ClassVar[tuple[tuple[str, str], ...]] = (
         (
-            "!has(self.hours) || int(self.hours.split('-')[0]) != int(self.hours.split('-')[1])",
+            f"!has(self.hours) || {_HYPHENATED}.split(',').all(s, {_MINUTE.format(0)} != {_MINUTE.format(1)})",
             "hours names an empty span: use start-end, the end excluded, such as 7-10",
         ),
         (
@@ -72,8 +75,15 @@ class Specification(Part):
         None, ge=1, le=INT64_MAX, description="Points at most, drawn by seed; all where it is absent."
     )
     seed: int = Field(0, ge=0, le=INT64_MAX, description="Of every random choice.")
-    hours: str | None = Field(None, pattern=HOURS, description="Only trips picked up in these hours, as `7-10`.")
-    weekdays: str | None = Field(None, pattern=WEEKDAYS, description="Only trips of these days, as `mon-fri`.")
+    hours: str | None = Field(
+        None,
+        max_length=200,
+        pattern=HOURS,
+        description="Only trips picked up in these hours, as `7-10` or `7:30-9:30,16-19`.",
+    )
+    weekdays: str | None = Field(
+        None, max_length=200, pattern=WEEKDAYS, description="Only trips of these days, as `mon-fri` or `sat,sun`."
+    )
     resources: Resources | None = Field(None, description="Sizes of the run's pod, in place of its work pool's.")
     ttl_seconds_after_finished: int | None = Field(
         None, ge=0, le=2**31 - 1, description="Delete the object so long after its end; it stays where this is absent."
