@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
 from flows.errors import StoreAccessError, TaxiFlowsError
+from flows.proxies import SCHEMES, proxies
+from flows.proxies import fault as proxy_fault
 
 if TYPE_CHECKING:
     from flows.settings import Settings
     from flows.store import ObjectStore
 
 _TIMEOUT_SECONDS = 5.0
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _ALL = "read and write"
 
 
@@ -36,6 +40,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         check_store(settings),
         check_prefect_api(settings),
         check_pushgateway(settings),
+        check_proxies(),
         check_zone_table(settings),
         check_resources(settings),
     )
@@ -75,7 +80,7 @@ def check_prefect_api(settings: Settings) -> Check:
     """Ask the configured Prefect API for its health and, where it wants a password, whether ours is right."""
     url = settings.outside.prefect_api_url
     if url is None:
-        return Check("Prefect API", True, "PREFECT_API_URL is not set: flows use an embedded server")
+        return check_embedded_server()
     base = url.rstrip("/")
     fault = _fault(f"{base}/health")
     if fault:
@@ -90,6 +95,60 @@ def check_prefect_api(settings: Settings) -> Check:
     if fault:
         return Check("Prefect API", False, f"{base} {fault}", "Set PREFECT_API_AUTH_STRING to user:password.")
     return Check("Prefect API", True, base)
+
+
+def check_embedded_server() -> Check:
+    """Start Prefect's embedded server as a run does, and stop it; where a Prefect profile names an API, ask that."""
+    from flows.embedded import try_server
+
+    try:
+        url = try_server()
+    except TaxiFlowsError as error:
+        return Check("Prefect API", False, str(error))
+    if url is None:
+        return Check("Prefect API", True, "PREFECT_API_URL is not set: flows use an embedded server, which starts")
+    fault = _fault(f"{url.rstrip('/')}/health")
+    if fault:
+        return Check("Prefect API", False, f"{url} of the Prefect profile {fault}", "Start the server, or correct it.")
+    return Check("Prefect API", True, f"{url}, from the Prefect profile")
+
+
+def check_proxies() -> Check:
+    """Connect to each proxy that the environment or the system names."""
+    found = {scheme: address for scheme, address in proxies().items() if scheme in SCHEMES}
+    if not found:
+        return Check("Proxy", True, "none is set")
+    faults = [
+        f"{scheme}_proxy={_without_password(address)} {fault}"
+        for scheme, address in found.items()
+        if (fault := _proxy_fault(address))
+    ]
+    if faults:
+        return Check(
+            "Proxy",
+            False,
+            "; ".join(faults),
+            "Correct or unset it (in capitals, too): downloads and servers on other machines are reached through it.",
+        )
+    named = ", ".join(f"{scheme}_proxy={_without_password(address)}" for scheme, address in found.items())
+    return Check("Proxy", True, f"{named}; not used for addresses of this machine")
+
+
+def _proxy_fault(address: str) -> str:
+    """Why a proxy can't be used; empty where something listens there."""
+    unusable = proxy_fault(address)
+    if unusable is not None:
+        return f"can't be used: {unusable}"
+    url = httpx.URL(address if "://" in address else f"http://{address}")
+    try:
+        socket.create_connection((url.host, url.port or _PORTS[url.scheme]), _TIMEOUT_SECONDS).close()
+    except OSError as error:
+        return f"does not answer: {error.strerror or error}"
+    return ""
+
+
+def _without_password(address: str) -> str:
+    return address.rpartition("@")[2] if "@" in address else address
 
 
 def check_pushgateway(settings: Settings) -> Check:
@@ -145,6 +204,6 @@ def _fault(url: str, credentials: str | None = None) -> str:
         auth = httpx.BasicAuth(user, password)
     try:
         response = httpx.get(url, timeout=_TIMEOUT_SECONDS, auth=auth)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError) as error:  # the last two: of an unusable proxy
         return f"does not answer: {str(error) or type(error).__name__}"
     return "" if response.is_success else f"answers HTTP {response.status_code}"

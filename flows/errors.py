@@ -30,6 +30,8 @@ A message says what failed, the value that was found, and what to do about it.
 
 from __future__ import annotations
 
+import flows.startup  # noqa: F401  (before any other module of the project)
+
 
 class TaxiFlowsError(Exception):
     """Base of all; `exit_code` is what the command line ends with."""

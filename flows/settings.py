@@ -37,24 +37,43 @@ class OutsideSettings(BaseSettings):
     prefect_api_url: str | None = Field(None, description="Prefect's API; without it flows use an embedded server.")
 
 
-def _default_store_dir() -> Path:
-    return Path("~/.taxi-flows/store").expanduser()
+class _NoHomeError(ValueError):
+    """Nobody knows the home directory that a path begins with."""
+
+
+def _expanded(path: Path) -> Path:
+    """A path without `~`."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise _NoHomeError(
+            "HOME is not set, or there is no such user. Set HOME, or this variable to a whole path"
+        ) from error
 
 
 class ExporterSettings(Frozen):
     """The exporter's, which counts flow runs for Prometheus."""
 
     port: int = Field(9105, ge=0, le=65535, description="Port of the exporter.")
-    state_dir: Path = Field(
-        default_factory=lambda: Path("~/.taxi-flows/exporter").expanduser(),
-        description="Folder where the exporter keeps its counts.",
-    )
+    state_dir: Path = Field(Path("~/.taxi-flows/exporter"), description="Folder where the exporter keeps its counts.")
     interval_seconds: float = Field(15.0, ge=1, description="Seconds between two polls of Prefect by the exporter.")
 
     @field_validator("state_dir")
     @classmethod
     def _home(cls, path: Path) -> Path:
-        return path.expanduser()
+        return _expanded(path)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the counts.
+
+        Raises:
+            SettingsError: it is the default, and nobody knows the home directory.
+        """
+        try:
+            return _expanded(self.state_dir)
+        except _NoHomeError as error:
+            raise SettingsError(f"TAXI_EXPORTER__STATE_DIR={str(self.state_dir)!r}: {error}.") from error
 
 
 class PodSizes(Frozen):
@@ -81,7 +100,9 @@ class Settings(BaseSettings):
     )
 
     store_dir: Path = Field(
-        default_factory=_default_store_dir, description="The local object store, used when MINIO_ENDPOINT is not set."
+        Path("~/.taxi-flows/store"),
+        validate_default=True,
+        description="The local object store, used when MINIO_ENDPOINT is not set.",
     )
     data_bucket: str = Field("taxi-data", description="Bucket of months and reference/.")
     experiments_bucket: str = Field("taxi-experiments", description="Bucket of records.")
@@ -129,7 +150,7 @@ class Settings(BaseSettings):
     @field_validator("store_dir", "zone_table", "platform_file", "inventory_file")
     @classmethod
     def _home(cls, path: Path | None) -> Path | None:
-        return path.expanduser() if path is not None else None
+        return _expanded(path) if path is not None else None
 
 
 def load_settings() -> Settings:
@@ -155,5 +176,9 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
         name = prefix + "__".join(str(part).upper() for part in fault["loc"])
-        lines.append(f"{name}={fault['input']!r}: {fault['msg']}")
-    return "bad setting: " + "; ".join(lines) + ". Mend or unset the environment variable."
+        value = str(fault["input"]) if isinstance(fault["input"], Path) else fault["input"]
+        no_home = fault.get("ctx", {}).get("error")
+        if isinstance(no_home, _NoHomeError):
+            return f"bad setting: {name}={value!r}: {no_home}."
+        lines.append(f"{name}={value!r}: {fault['msg']}")
+    return f"bad setting: {'; '.join(lines)}. Mend or unset the environment variable."

@@ -46,6 +46,10 @@ class TaxiCommand(click.Command):
             if error.name is None or error.name.partition(".")[0] == "flows":
                 raise
             _fail(f"{error.name} is not installed. Run: pip install 'taxi-flows[evaluation]'", 1)
+        except RuntimeError as error:
+            if "home directory" not in str(error):  # as pathlib says it, for libraries that look for their settings
+                raise
+            _fail("HOME is not set, and this user has no home directory. Set HOME (and TAXI_STORE_DIR, if need be).", 2)
         except KeyboardInterrupt:
             click.echo("\nStopped by Ctrl-C.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None

@@ -26,11 +26,13 @@ def exporter(port: int | None, state_dir: Path | None, interval_seconds: float |
     import logging
 
     from flows.errors import SettingsError
+    from flows.prefect_home import prefect_home
     from flows.settings import load_settings
 
     settings = load_settings()
     if settings.outside.prefect_api_url is None:
         raise SettingsError("PREFECT_API_URL is not set. The exporter needs a server: http://host:4200/api, say.")
+    prefect_home()
     from flows.exporter.service import serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -38,6 +40,6 @@ def exporter(port: int | None, state_dir: Path | None, interval_seconds: float |
     defaults = settings.exporter
     serve(
         defaults.port if port is None else port,
-        state_dir or defaults.state_dir,
+        state_dir or defaults.folder,
         interval_seconds or defaults.interval_seconds,
     )

@@ -34,6 +34,11 @@ def _suggest(
 
 def _k_distances(spec: ExperimentSpec, min_samples_values: Sequence[int]) -> KDistances:
     """The steps by themselves: no server, no flow run, no record."""
+    from flows.prefect_home import prefect_home
+    from flows.settings import load_settings
+
+    load_settings()
+    prefect_home()  # before Prefect is imported, which needs to know it
     from flows.run import open_run
     from flows.steps.suggest import suggest as step
     from flows.work import ingest, prepare

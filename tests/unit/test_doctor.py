@@ -11,7 +11,16 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
-from flows.doctor import check_prefect_api, check_pushgateway, check_resources, check_store, check_zone_table, examine
+from flows.doctor import (
+    check_prefect_api,
+    check_proxies,
+    check_pushgateway,
+    check_resources,
+    check_store,
+    check_zone_table,
+    examine,
+)
+from flows.embedded import start_server
 from flows.settings import load_settings
 from tests.unit.file_server import FileServer, serve
 
@@ -22,6 +31,12 @@ NOBODY = "http://127.0.0.1:9"
 def server() -> Iterator[FileServer]:
     with serve(FileServer({"/api/health": b"true", "/api/admin/version": b'"3.8.8"', "/-/ready": b"OK"})) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _embedded_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starts at once; tests/flows has the real one."""
+    monkeypatch.setattr("flows.embedded.try_server", lambda: None)
 
 
 def test_a_fresh_machine_works(tmp_path: Path) -> None:
@@ -56,6 +71,37 @@ def test_services_that_answer_are_ok(server: FileServer, monkeypatch: pytest.Mon
 def test_a_pushgateway_may_be_given_as_host_and_port(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUSHGATEWAY_URL", server.url.removeprefix("http://"))
     assert check_pushgateway(load_settings()).ok
+
+
+def test_a_prefect_home_that_can_not_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("flows.embedded.try_server", start_server)
+    check = check_prefect_api(load_settings())
+    assert not check.ok
+    assert str(tmp_path / "file") in check.found
+
+
+def test_a_profiles_api_is_asked(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.embedded.try_server", lambda: f"{server.url}/api")
+    assert check_prefect_api(load_settings()).ok
+    monkeypatch.setattr("flows.embedded.try_server", lambda: f"{NOBODY}/api")
+    assert f"{NOBODY}/api of the Prefect profile does not answer" in check_prefect_api(load_settings()).found
+
+
+def test_each_proxy_is_tried(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"http": server.url, "no": "host.example"}
+    monkeypatch.setattr("flows.doctor.proxies", lambda: found)
+    assert check_proxies().ok
+    for address, reason in [
+        ("http://user:secret@127.0.0.1:9", "http_proxy=127.0.0.1:9 does not answer"),
+        ("socks://127.0.0.1:9", "can't be used"),
+    ]:
+        found["http"] = address
+        check = check_proxies()
+        assert not check.ok
+        assert reason in check.found
+        assert "secret" not in check.found
 
 
 def test_services_that_are_down_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +168,7 @@ def test_limits_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_prints_a_line_each_and_fails_with_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     fine = CliRunner().invoke(main, ["doctor"])
     assert fine.exit_code == 0
-    assert [line.split()[0] for line in fine.stdout.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in fine.stdout.splitlines()] == ["ok"] * 6
 
     monkeypatch.setenv("PUSHGATEWAY_URL", NOBODY)
     ill = CliRunner().invoke(main, ["doctor"])
@@ -131,4 +177,4 @@ def test_the_command_prints_a_line_each_and_fails_with_a_fault(monkeypatch: pyte
 
     listed = CliRunner().invoke(main, ["doctor", "--json"])
     assert listed.exit_code == 1
-    assert [check["ok"] for check in json.loads(listed.stdout)] == [True, True, False, True, True]
+    assert [check["ok"] for check in json.loads(listed.stdout)] == [True, True, False, True, True, True]
