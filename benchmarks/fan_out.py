@@ -55,13 +55,14 @@ def start(client: SyncPrefectClient, month: str, eps_km: list[float], min_sample
     if not here:
         return client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
     cells = client.read_deployment_by_name(CELLS)
-    pool = client.read_work_pool(str(cells.work_pool_name))
-    defaults = {
-        name: variable.get("default") for name, variable in pool.base_job_template["variables"]["properties"].items()
-    }
-    sized = {name: defaults[name] for name in ("cpu_request", "cpu_limit", "memory", "tmp_size")}
-    variables = {**sized, **(cells.job_variables or {}), "env": {"TAXI_FAN_OUT": "false"}}
-    return client.create_flow_run_from_deployment(deployment.id, parameters=parameters, job_variables=variables)
+    whole = client.create_deployment(
+        flow_id=deployment.flow_id,
+        name="in-one-pod",
+        entrypoint=deployment.entrypoint,
+        work_pool_name=cells.work_pool_name,
+        job_variables=cells.job_variables,
+    )
+    return client.create_flow_run_from_deployment(whole, parameters=parameters)
 
 
 def finish(client: SyncPrefectClient, run: FlowRun, look: Callable[[FlowRun], None] = lambda run: None) -> FlowRun:

@@ -2,7 +2,8 @@
 
 The worker of prefect-kubernetes watches the pods and Jobs of runs in a thread of its own, the observer; it alone
 notices that a pod was killed. Where the API refuses it for a minute it stops for good, and Prefect's own check goes on
-to answer well. So the check here looks for the tasks that the observer lives by.
+to answer well. So the check here looks for the tasks that the observer lives by. Its Jobs are those of
+`flows.flow_run_job`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
 from prefect.utilities.processutils import setup_signal_handlers_worker
 from prefect.workers.server import start_healthcheck_server
 from prefect_kubernetes import KubernetesWorker
+
+import flows.refused_pods  # noqa: F401  # its handler is called by the observer
+from flows.flow_run_job import FlowRunJob
 
 WATCHERS = ("watcher for pods.v1@", "watcher for jobs.v1.batch@")
 """How kopf names those tasks."""
@@ -87,6 +91,7 @@ class Health:
 async def work(pool: str) -> None:
     """Serve a work pool until a signal comes."""
     worker = KubernetesWorker(name=f"worker-{pool}", work_pool_name=pool, create_pool_if_not_found=False)
+    worker.job_configuration = FlowRunJob
     pool_is_there = threading.Event()
     health = (Health(worker, observer, pool_is_there), PREFECT_WORKER_QUERY_SECONDS.value())
     threading.Thread(target=start_healthcheck_server, args=health, daemon=True).start()

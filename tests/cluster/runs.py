@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,11 +13,12 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 
 from flows.store import ObjectStore
-from tests.cluster.kube import FLOWS, PLATFORM, forwarded, get, run, wait_until
+from tests.cluster.kube import FLOWS, PLATFORM, forwarded, frozen, get, run, wait_until
 
 RUN_SECONDS = 300
 LOG_SECONDS = 60
@@ -105,3 +108,25 @@ def flow_run_state(run_id: str) -> str:
     with forwarded(PLATFORM, "prefect-server", 4200) as address:
         answer = run("curl", "-fsS", "-u", auth, f"http://{address}/api/flow_runs/{run_id}")
     return str(json.loads(answer)["state_type"])
+
+
+@contextmanager
+def nowhere(cluster: Cluster, by_hand: Mapping[str, str], deployment: str) -> Iterator[str]:
+    """While it lasts the deployment's pods are to have an image of ours that is not in the registry; its reference."""
+    held = cluster.prefect.read_deployment_by_name(deployment)
+    variables = held.job_variables or {}
+    repository = variables["image"].partition("@")[0]
+    if ":" in repository.rpartition("/")[2]:
+        repository = repository.rpartition(":")[0]
+    image = f"{repository}:nowhere"
+    with frozen(dict(by_hand), f"deployment/{deployment}"):
+        cluster.prefect.update_deployment(held.id, DeploymentUpdate(job_variables={**variables, "image": image}))
+        try:
+            yield image
+        finally:
+            cluster.prefect.update_deployment(held.id, DeploymentUpdate(job_variables=variables))
+
+
+def delete_job(run_id: UUID) -> None:
+    """Delete the Job of a flow run, and wait for nothing."""
+    run("kubectl", "delete", "jobs", "-n", FLOWS, "-l", f"prefect.io/flow-run-id={run_id}", "--wait=false")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.conftest import REGISTRY
 from tests.cluster.kube import get, run
-from tests.cluster.runs import Cluster, pod_of
+from tests.cluster.runs import Cluster, delete_job, nowhere, pod_of
 
 pytestmark = pytest.mark.cluster
 
@@ -35,12 +35,13 @@ def test_a_storage_class_that_is_not_there_is_named_before_anything_is_installed
 
 
 def test_an_image_that_can_not_be_pulled_is_named_in_the_log_of_the_run(
-    cluster: Cluster, months: tuple[str, ...]
+    cluster: Cluster, months: tuple[str, ...], by_hand: dict[str, str]
 ) -> None:
-    variables = {"image": "localhost:5000/no-such-image:1", "active_deadline_seconds": 60}
-    run_of = cluster.start("experiment_pipeline/default", {"data_source": months[0]}, variables)
-    cluster.await_log(run_of.id, "ImagePull", 120)
-    assert "no-such-image" in str(pod_of(run_of.id)["spec"])
+    with nowhere(cluster, by_hand, "experiment_pipeline/default") as image:
+        run_of = cluster.start("experiment_pipeline/default", {"data_source": months[0]})
+        cluster.await_log(run_of.id, "ImagePull", 120)
+        assert image in str(pod_of(run_of.id)["spec"])
+    delete_job(run_of.id)
     done = cluster.finish(run_of.id, 240)
     assert done.state is not None
     assert done.state.is_crashed()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import yaml
@@ -31,7 +31,7 @@ from tests.cluster.faults import (
 )
 from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, release, wait_until, write_release
 from tests.cluster.prometheus import alerts, total
-from tests.cluster.runs import LOG_SECONDS, Cluster
+from tests.cluster.runs import LOG_SECONDS, Cluster, nowhere
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("repetition")]
 
@@ -175,7 +175,7 @@ CANNOT_START = ("Cancelled, its Job deleted; FlowCannotStart fires", "`pendingLi
     ("variables", "reason"),
     [
         pytest.param(
-            {"image": "localhost:5000/no-such-image:2"},
+            None,
             "ImagePullError",
             marks=[pytest.mark.smoke, pytest.mark.fault("image that can't be pulled", *CANNOT_START)],
             id="an image that can't be pulled",
@@ -189,10 +189,19 @@ CANNOT_START = ("Cancelled, its Job deleted; FlowCannotStart fires", "`pendingLi
     ],
 )
 def test_a_run_that_can_not_start_is_cancelled(
-    cluster: Cluster, months: tuple[str, ...], outcome: Outcome, variables: dict[str, str], reason: str
+    cluster: Cluster,
+    months: tuple[str, ...],
+    by_hand: dict[str, str],
+    outcome: Outcome,
+    variables: dict[str, str] | None,
+    reason: str,
 ) -> None:
     before = total(f'prefect_pod_failures_total{{reason="{reason}"}}')
-    started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING}, variables)
+    with ExitStack() as changed:
+        if variables is None:
+            changed.enter_context(nowhere(cluster, by_hand, EXPERIMENT))
+        started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING}, variables)
+        wait_until(lambda: get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}"), "its Job", 60)
     outcome.strikes()
     ended = cluster.finish(started.id, PENDING_LIMIT_SECONDS + CANCELLING_SECONDS + LATE_SECONDS)
     outcome.ends()

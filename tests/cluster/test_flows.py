@@ -124,12 +124,12 @@ def test_both_schedules_exist(cluster: Cluster) -> None:
 
 
 def test_job_variables_of_a_run_override_the_pool(cluster: Cluster, months: tuple[str, ...]) -> None:
-    wanted = {"cpu_request": "100m", "cpu_limit": "1", "memory": "700Mi", "active_deadline_seconds": 900}
+    wanted = {"cpu_request": "100m", "cpu_limit": "1", "memory": "700Mi", "tmp_size": "1Gi"}
     run_of = cluster.complete("experiment_pipeline/parallel", {"data_source": months[0], **SETTING}, wanted)
     spec = job_of(run_of.id)["spec"]
     resources = spec["template"]["spec"]["containers"][0]["resources"]
     assert resources == {"requests": {"cpu": "100m", "memory": "700Mi"}, "limits": {"cpu": "1", "memory": "700Mi"}}
-    assert spec["activeDeadlineSeconds"] == 900
+    assert spec["template"]["spec"]["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}]
     (kept,) = cluster.records("experiments", run_of.id)
     assert kept["performance"]["n_jobs"] == 1, "the pool's own limit gives 2"
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import pytest
 import yaml
-from prefect.client.schemas.actions import DeploymentUpdate
 
-from tests.cluster.kube import FLOWS, frozen, kubectl, wait_until
+from tests.cluster.kube import FLOWS, kubectl, wait_until
 from tests.cluster.objects import (
     FINISHED,
     applied,
@@ -26,7 +24,7 @@ from tests.cluster.objects import (
     uid_of,
     until_phase,
 )
-from tests.cluster.runs import Cluster, pod_of
+from tests.cluster.runs import Cluster, nowhere, pod_of
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.cluster
@@ -163,32 +161,17 @@ def test_a_sweep_tells_why_a_pod_of_its_cells_died(months: tuple[str, ...]) -> N
         assert "OOMKilled" in events_of(uid_of(name))
 
 
-IMAGE = "registry.invalid/taxi-flows:none"
-
-
-@contextmanager
-def image(cluster: Cluster, deployment: str) -> Iterator[None]:
-    """While it lasts the deployment's pods are to have an image that is nowhere."""
-    held = cluster.prefect.read_deployment_by_name(deployment)
-    assert held.job_variables is not None
-    wanted = {**held.job_variables, "image": IMAGE}
-    cluster.prefect.update_deployment(held.id, DeploymentUpdate(job_variables=wanted))
-    try:
-        yield
-    finally:
-        cluster.prefect.update_deployment(held.id, DeploymentUpdate(job_variables=held.job_variables))
-
-
 def test_an_image_that_is_nowhere_is_told(cluster: Cluster, months: tuple[str, ...], by_hand: dict[str, str]) -> None:
     with ExitStack() as changed:
-        for deployment in ("experiment_pipeline/default", "sweep_cells_flow/sequential"):
-            changed.enter_context(frozen(by_hand, f"deployment/{deployment}"))
-            changed.enter_context(image(cluster, deployment))
+        images = [
+            changed.enter_context(nowhere(cluster, by_hand, deployment))
+            for deployment in ("experiment_pipeline/default", "sweep_cells_flow/sequential")
+        ]
         sweep = custom("ParameterSweep", fresh("nowhere"), {"dataSource": months[0], "epsValues": [0.1]})
         with applied(experiment(fresh("nowhere"), dataSource=months[0]), sweep) as names:
-            for name in names:
+            for name, image in zip(names, images, strict=True):
                 wait_until(partial(tells, name, "ImagePullBackOff"), f"the reason of {name}", 180, 2)
-                assert IMAGE in status(name)["conditions"][0]["message"]
+                assert image in status(name)["conditions"][0]["message"]
 
 
 def tells(name: str, reason: str) -> bool:

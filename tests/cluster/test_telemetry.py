@@ -15,7 +15,7 @@ from flows import metrics
 from scripts.telemetry.alerts import ALERTS
 from tests.cluster.kube import FLOWS, PLATFORM, get, kubectl, wait_until
 from tests.cluster.prometheus import Sample, alerts, query, total
-from tests.cluster.runs import Cluster, flow_run_state, pod_of
+from tests.cluster.runs import Cluster, delete_job, flow_run_state, nowhere, pod_of
 from tests.promql import EXPRESSIONS, selectors_of, without_variables
 
 pytestmark = pytest.mark.cluster
@@ -150,12 +150,15 @@ def test_a_run_out_of_memory_is_counted_and_alerts(cluster: Cluster, months: tup
         wait_until(lambda name=name: alerts(name) or None, name, 150, every_seconds=5)  # type: ignore[misc]
 
 
-def test_a_run_without_its_image_is_counted_and_alerts(cluster: Cluster, months: tuple[str, ...]) -> None:
+def test_a_run_without_its_image_is_counted_and_alerts(
+    cluster: Cluster, months: tuple[str, ...], by_hand: dict[str, str]
+) -> None:
     before = total('prefect_pod_failures_total{reason="ImagePullError"}')
     crashed = counted("experiment_pipeline", "parallel", "crashed")
-    variables = {"image": "localhost:5000/no-such-image:2", "active_deadline_seconds": 60}
-    run = cluster.start("experiment_pipeline/parallel", {"data_source": months[0]}, variables)
-    wait_until(lambda: total('prefect_pod_failures_total{reason="ImagePullError"}') > before, "the reason", 120, 3)
+    with nowhere(cluster, by_hand, "experiment_pipeline/parallel"):
+        run = cluster.start("experiment_pipeline/parallel", {"data_source": months[0]})
+        wait_until(lambda: total('prefect_pod_failures_total{reason="ImagePullError"}') > before, "the reason", 120, 3)
+    delete_job(run.id)
     ended = cluster.finish(run.id)
     assert ended.state is not None
     assert ended.state.is_crashed()

@@ -23,6 +23,7 @@ from prefect.settings import (
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
     temporary_settings,
 )
+from prefect.utilities.schema_tools import ValidationError, validate
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
 from flows.errors import DeclarationError
@@ -104,15 +105,18 @@ def test_the_file_alone_is_a_template_of_its_size(
     assert configuration.namespace == configuration.job_manifest["metadata"]["namespace"] == "taxi-flows"
 
 
-def test_templates_differ_only_in_sizes_and_the_coordinator_fans_out() -> None:
-    sized = {"cpu_request", "cpu_limit", "memory", "active_deadline_seconds"}
+def test_templates_differ_only_in_sizes_and_images_and_the_coordinator_fans_out() -> None:
+    sized = {"cpu_request", "cpu_limit", "memory", "image"}
     bare = []
     for name in NAMES:
         one = template(name)
         del one["variables"]["description"]
         for variable in sized:
             del one["variables"]["properties"][variable]["default"]
-        fans_out = one["variables"]["properties"]["env"]["default"].pop("TAXI_FAN_OUT", "false")
+        spec = one["job_configuration"]["job_manifest"]["spec"]
+        (container,) = spec["template"]["spec"]["containers"]
+        del spec["activeDeadlineSeconds"], container["image"], container["env"][0]["value"]
+        fans_out = one["job_configuration"]["env"].pop("TAXI_FAN_OUT", "false")
         assert fans_out == ("true" if name == "coordinator" else "false")
         bare.append(one)
     assert bare[0] == bare[1] == bare[2]
@@ -159,12 +163,79 @@ def test_network_policies_and_people_find_the_pod_by_its_labels(name: str) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_flow_learns_its_limits_and_its_image(name: str) -> None:
-    found = environment_of(prepared(pool(name).base_job_template, image="registry/experiment:2"))
-    assert found["TAXI_IMAGE"] == "registry/experiment:2"
+    configuration = prepared(pool(name).base_job_template)
+    found = environment_of(configuration)
+    assert found["TAXI_IMAGE"] == container_of(configuration)["image"]
     for variable, resource in (("TAXI_N_JOBS", "limits.cpu"), ("TAXI_MEMORY_LIMIT_BYTES", "limits.memory")):
         assert found[variable] == {
             "resourceFieldRef": {"containerName": "prefect-job", "resource": resource, "divisor": "1"}
         }
+
+
+SIZES: dict[str, Any] = {"cpu_request": "2", "cpu_limit": "3", "memory": "5Gi", "tmp_size": "8Gi"}
+ELSE: dict[str, Any] = {
+    "image": "registry.example/other",
+    "command": "sh -c true",
+    "service_account_name": "operator",
+    "namespace": "kube-system",
+    "env_from": [{"secretRef": {"name": "registry-credentials"}}],
+    "labels": {"app.kubernetes.io/component": "operator", "app.kubernetes.io/name": "flows"},
+    "annotations": {"container.apparmor.security.beta.kubernetes.io/prefect-job": "unconfined"},
+    "name": "other",
+    "image_pull_policy": "Never",
+    "backoff_limit": 6,
+    "active_deadline_seconds": 2**31,
+    "finished_job_ttl": 0,
+    "job_manifest": {"kind": "Job"},
+    "cluster_config": {"context_name": "other"},
+}
+"""Job variables of Prefect's own template, and fields that a run might hope to reach."""
+
+
+@pytest.mark.parametrize("source", ["file", "release"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_chooses_its_sizes_alone(name: str, source: str) -> None:
+    base = template(name) if source == "file" else pool(name).base_job_template
+    plain, sized, other = prepared(base), prepared(base, **SIZES), prepared(base, **SIZES, **ELSE)
+    assert other.model_dump() == sized.model_dump()
+    container = container_of(sized)
+    assert container["resources"] == {
+        "requests": {"cpu": "2", "memory": "5Gi"},
+        "limits": {"cpu": "3", "memory": "5Gi"},
+    }
+    assert pod_of(sized)["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "8Gi"}}]
+    container["resources"] = container_of(plain)["resources"]
+    pod_of(sized)["volumes"] = pod_of(plain)["volumes"]
+    assert sized.model_dump() == plain.model_dump(), "sizes change nothing else"
+
+
+def check_as_the_server(name: str, job_variables: dict[str, Any]) -> None:
+    """What Prefect's server does before it takes a flow run."""
+    schema = pool(name).base_job_template["variables"]
+    assert isinstance(schema, dict)
+    defaults = {key: one["default"] for key, one in schema["properties"].items()}  # type: ignore[union-attr,index,call-overload]
+    validate({**defaults, **job_variables}, schema, raise_on_error=True, preprocess=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_server_takes_sizes_and_settings(name: str) -> None:
+    check_as_the_server(name, SIZES)
+    check_as_the_server(name, {"env": {"TAXI_CELLS__MEMORY": "8Gi"}, "image": "registry/experiment:1"})
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        *({key: value} for key, value in ELSE.items() if key != "image"),
+        {"env": {"LD_PRELOAD": "x.so"}},
+        {"env": {"PREFECT_API_URL": "http://elsewhere"}},
+        {"env.LD_PRELOAD": "x.so"},
+    ],
+    ids=str,
+)
+def test_the_server_refuses_anything_else(variables: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        check_as_the_server("sequential", variables)
 
 
 def test_what_a_worker_leaks_is_overridden() -> None:
@@ -220,24 +291,8 @@ def test_values_become_the_defaults() -> None:
     assert configuration.namespace == "flows-here"
 
 
-def test_a_deployment_or_run_overrides() -> None:
-    configuration = prepared(
-        pool("sequential").base_job_template,
-        cpu_request="2",
-        cpu_limit="3",
-        memory="5Gi",
-        image="registry/mine:3",
-        active_deadline_seconds=60,
-        env={"TAXI_SKIP_TRUNCATED": "1"},
-    )
-    container = container_of(configuration)
-    assert container["resources"] == {
-        "requests": {"cpu": "2", "memory": "5Gi"},
-        "limits": {"cpu": "3", "memory": "5Gi"},
-    }
-    assert container["image"] == "registry/mine:3"
-    assert configuration.job_manifest["spec"]["activeDeadlineSeconds"] == 60
-    found = environment_of(configuration)
+def test_settings_of_a_deployment_or_run_are_added() -> None:
+    found = environment_of(prepared(pool("sequential").base_job_template, env={"TAXI_SKIP_TRUNCATED": "1"}))
     assert (found["TAXI_SKIP_TRUNCATED"], found["MINIO_ENDPOINT"]) == ("1", "minio:9000")
 
 
@@ -259,6 +314,18 @@ def broken(change: str) -> Iterator[Any]:
             del pod["completions"]
         case "no env":
             del one["job_configuration"]["env"]
+        case "open image":
+            pod["containers"][0]["image"] = "{{ image }}"
+        case "open label":
+            manifest["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] = "{{ memory }}"
+        case "open environment":
+            one["job_configuration"]["env"] = "{{ env }}"
+        case "open Secret":
+            pod["containers"][0]["envFrom"] = [{"secretRef": {"name": "{{ memory }}"}}]
+        case "command":
+            one["job_configuration"]["command"] = "{{ memory }}"
+        case "any variable":
+            one["variables"]["additionalProperties"] = True
         case "unknown placeholder":
             pod["containers"][0]["workingDir"] = "{{ folder }}"
         case "unused variable":
@@ -281,6 +348,12 @@ def broken(change: str) -> Iterator[Any]:
         ("restart policy", "restartPolicy"),
         ("no completions", "completions"),
         ("no env", "job_configuration.env"),
+        ("open image", "image"),
+        ("open label", "labels"),
+        ("open environment", "job_configuration.env"),
+        ("open Secret", "envFrom"),
+        ("command", "job_configuration.command: unknown key"),
+        ("any variable", "additionalProperties"),
         ("unknown placeholder", "folder, which is no variable"),
         ("unused variable", "gpu is used nowhere"),
         ("no variable to size", "no variable memory"),
