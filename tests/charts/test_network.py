@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.charts.charts import PLATFORM, REQUIRED, Object, named, objects, pods
+from tests.charts.charts import PLATFORM, REQUIRED, Object, Values, named, objects, pods
 
 pytestmark = pytest.mark.charts
 
@@ -82,6 +82,7 @@ def known(charts: Path) -> dict[str, Pod]:
         "neighbour": Pod(PLATFORM, ()),
         "outsider": Pod("default", ((COMPONENT, "flow-run"), (NAME, "prometheus"))),
         "dns": Pod("kube-system", (("k8s-app", "kube-dns"),)),
+        "other-dns": Pod("default", (("k8s-app", "kube-dns"),)),
         "internet": Pod("", ()),
     }
 
@@ -144,6 +145,31 @@ def test_the_console_is_for_people_alone(network: Network, known: dict[str, Pod]
 def test_names_are_looked_up_by_those_that_connect(network: Network, known: dict[str, Pod]) -> None:
     found = {name for name, pod in known.items() if pod.namespace in {PLATFORM, FLOWS}}
     assert {name for name in found if network.passes(known[name], known["dns"], 53)} == BY_NAME
+
+
+@pytest.mark.parametrize("target", ["internet", "outsider", "stranger", "other-dns"])
+def test_names_are_looked_up_at_the_dns_of_the_cluster_alone(
+    network: Network, known: dict[str, Pod], target: str
+) -> None:
+    assert [name for name in BY_NAME if network.passes(known[name], known[target], 53)] == []
+
+
+def test_another_cluster_says_where_its_dns_is(charts: Path) -> None:
+    settings = (
+        "global.dns.namespace=openshift-dns",
+        "global.dns.port=5353",
+        "global.dns.podLabels={dns=default}",
+        "global.dns.addresses={169.254.20.10/32}",
+    )
+    policies = [("flows", "worker"), ("flows", "flow-run"), ("platform", "grafana")]
+    for chart, policy in policies:
+        rendered = objects(charts, Values(chart, REQUIRED[chart].files, settings))
+        rule = named(rendered, "NetworkPolicy", policy)["spec"]["egress"][0]
+        pods_of_dns, cache = rule["to"]
+        assert pods_of_dns["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "openshift-dns"}
+        assert pods_of_dns["podSelector"]["matchLabels"] == {"dns": "default"}
+        assert cache == {"ipBlock": {"cidr": "169.254.20.10/32"}}
+        assert {one["port"] for one in rule["ports"]} == {5353}
 
 
 @pytest.mark.parametrize("port", [443, 6443])

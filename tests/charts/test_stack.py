@@ -318,14 +318,36 @@ def test_users_of_the_store_have_the_rights_that_they_need_alone(charts: Path, u
     assert granted == STATEMENTS[user]
 
 
-def test_only_dumps_and_labels_of_comparisons_expire(charts: Path) -> None:
+def lifecycles_of(charts: Path) -> dict[str, list[Any]]:
+    """Rules of each bucket's lifecycle."""
     data = named(objects(charts, REQUIRED["minio"]), "ConfigMap", "minio-setup")["data"]
-    lifecycles = {name: json.loads(text)["Rules"] for name, text in data.items() if name.startswith("lifecycle-")}
-    assert set(lifecycles) == {"lifecycle-backups.json", "lifecycle-experiments.json"}
-    (dumps,), (labels,) = lifecycles["lifecycle-backups.json"], lifecycles["lifecycle-experiments.json"]
-    assert dumps["Expiration"] == {"Days": 14}
-    assert labels["Expiration"] == {"Days": 7}
-    assert labels["Filter"] == {"Tag": {"Key": "expire", "Value": "labels-7d"}}
+    files = {name: text for name, text in data.items() if name.startswith("lifecycle-")}
+    return {name[len("lifecycle-") : -len(".json")]: json.loads(text)["Rules"] for name, text in files.items()}
+
+
+def test_only_dumps_and_labels_of_comparisons_expire(charts: Path) -> None:
+    expiring = {
+        bucket: [(rule["Filter"], rule["Expiration"]["Days"]) for rule in rules if "Days" in rule.get("Expiration", {})]
+        for bucket, rules in lifecycles_of(charts).items()
+    }
+    labels = {"Tag": {"Key": "expire", "Value": "labels-7d"}}
+    assert expiring == {"data": [], "experiments": [(labels, 7)], "backups": [({"Prefix": ""}, 14)]}
+
+
+def test_what_is_deleted_can_be_brought_back_for_a_while(charts: Path) -> None:
+    for bucket, rules in lifecycles_of(charts).items():
+        old = [rule["NoncurrentVersionExpiration"] for rule in rules if "NoncurrentVersionExpiration" in rule]
+        assert old == [{"NoncurrentDays": 14}], bucket
+    data = named(objects(charts, REQUIRED["minio"]), "ConfigMap", "minio-setup")["data"]
+    assert "mc --quiet version enable" in data["setup.sh"]
+    granted = {
+        action
+        for name, text in data.items()
+        if name.startswith("policy-")
+        for statement in json.loads(text)["Statement"]
+        for action in statement["Action"]
+    }
+    assert not [one for one in granted if "Version" in one or "Force" in one or one.startswith("s3:PutBucket")]
 
 
 def test_the_readme_states_what_the_values_say() -> None:
@@ -336,6 +358,7 @@ def test_the_readme_states_what_the_values_say() -> None:
         for bucket in values["buckets"].values()
     }
     assert f"after {values['lifecycle']['backupDays']} days" in rows["taxi-backups"]
+    assert f"for {values['lifecycle']['oldVersionDays']} days" in text
     assert f"`expire=labels-7d`: after {values['lifecycle']['labelDays']} days" in rows["taxi-experiments"]
     assert rows["taxi-data"].endswith("| never |")
     assert {chart for chart in (*UPSTREAM, *OWN, "common") if f"`{chart}`" not in text} == set()
@@ -401,4 +424,4 @@ def namespaces_of(charts: Path, values: Values) -> set[str]:
     ids=str,
 )
 def test_policies_name_the_other_namespace(charts: Path, values: Values, namespace: str) -> None:
-    assert namespaces_of(charts, values) == {namespace}
+    assert namespaces_of(charts, values) == {namespace, "kube-system"}, "and that of the DNS"

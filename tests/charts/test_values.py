@@ -116,7 +116,7 @@ def test_an_unknown_key_of_a_part_is_refused(charts: Path, part: str) -> None:
     assert re.search(rf"{part}:\n- at '': additional properties 'nosuchkey' not allowed", said)
 
 
-MAY_BE_EMPTY = {"storageClass", "alertFor"}
+MAY_BE_EMPTY = {"storageClass", "alertFor", "cpu", "memory", "cpuRequests"}
 
 
 def test_who_notifies_says_how(charts: Path) -> None:

@@ -13,7 +13,7 @@ What all charts share. In brackets: what a helper is called with; `.` is the cal
   common.dataClaim (. PERSISTENCE)       volumeClaimTemplates with the claim `data`, which outlives the release; its class:
                                          its own, else the one of all charts, else the cluster's default
   common.telemetryFile (. PATH)          a file of dashboards or alerts, with this installation's links and waiting times
-  common.dns ()                          egress rule: names can be looked up
+  common.dns (.)                         egress rule: names can be looked up, at the cluster's DNS alone
   common.kubernetesApi ()                egress rule: the Kubernetes API by its ports; its address differs from cluster to cluster
   common.pods (LABELS...)                peers in this namespace, one for each map of labels
   common.podsIn (NAMESPACE LABELS...)    the same in another namespace
@@ -122,9 +122,22 @@ readinessProbe:
 {{- end }}
 
 {{- define "common.dns" -}}
-- ports:
-    - {port: 53, protocol: UDP}
-    - {port: 53, protocol: TCP}
+{{- $dns := (.Values.global).dns | default dict -}}
+- to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ $dns.namespace | default "kube-system" }}
+      podSelector:
+        matchLabels:
+          {{- range $dns.podLabels | default (list "k8s-app=kube-dns") }}
+          {{ regexReplaceAll "=.*" . "" }}: {{ regexReplaceAll "^[^=]*=" . "" | quote }}
+          {{- end }}
+    {{- range $dns.addresses }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  ports:
+    - {port: {{ $dns.port | default 53 | int64 }}, protocol: UDP}
+    - {port: {{ $dns.port | default 53 | int64 }}, protocol: TCP}
 {{- end }}
 
 {{- define "common.kubernetesApi" -}}

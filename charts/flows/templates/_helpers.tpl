@@ -25,9 +25,38 @@
 {{- $hint := "the Secret with auth-string; k8s/ensure-secrets.sh makes prefect-auth" -}}
 {{- $secret := include "common.required" (list . "prefect.existingSecret" .Values.prefect.existingSecret $hint) -}}
 - {name: PREFECT_API_URL, value: {{ .Values.prefect.apiUrl | quote }}}
+# What a log calls `View at`; workers hand it on to runs.
+- {name: PREFECT_UI_URL, value: {{ .Values.prefect.uiUrl | quote }}}
 {{ include "common.secretEnv" (list "PREFECT_API_AUTH_STRING" $secret "auth-string") }}
 - {name: PREFECT_SERVER_EPHEMERAL_ENABLED, value: "false"}
 - {name: DO_NOT_TRACK, value: "1"}
 - {name: HOME, value: /tmp}
 - {name: PREFECT_HOME, value: /tmp/prefect}
+{{- end }}
+
+{{- /* flows.repository (REFERENCE): registry:5000/name:tag@sha256:... -> registry:5000/name. */ -}}
+{{- define "flows.repository" -}}
+{{- regexReplaceAll "(:[^/:@]+)?(@[^@]+)?$" . "" }}
+{{- end }}
+
+{{- /*
+flows.imagePattern (.): a regular expression of the images that runs may have: the repositories of this release's, whatever
+the tag, since during an upgrade some runs still ask for the former one.
+*/ -}}
+{{- define "flows.imagePattern" -}}
+{{- $repositories := list }}
+{{- range list "experiment" "evaluation" "sweep" "aggregate" }}
+{{- $repositories = append $repositories (include "flows.repository" (include "flows.image" (list $ .)) | regexQuoteMeta) }}
+{{- end }}
+{{- range .Values.flowRuns.images }}
+{{- $repositories = append $repositories (regexQuoteMeta .) }}
+{{- end }}
+{{- printf "^(%s)(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$" ($repositories | uniq | join "|") }}
+{{- end }}
+
+{{- /* flows.longestSeconds (.): the longest deadline of a work pool. */ -}}
+{{- define "flows.longestSeconds" -}}
+{{- $longest := 0 }}
+{{- range .Values.workPools }}{{ $longest = max $longest (.activeDeadlineSeconds | int64) }}{{ end }}
+{{- $longest }}
 {{- end }}

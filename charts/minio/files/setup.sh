@@ -20,6 +20,11 @@ done
 for bucket in "$DATA_BUCKET" "$EXPERIMENTS_BUCKET" "$BACKUPS_BUCKET"; do
   mc --quiet mb --ignore-existing "store/$bucket"
 done
+# What is deleted or overwritten stays as an old version, which none of the users below may delete.
+for bucket in "$DATA_BUCKET" "$EXPERIMENTS_BUCKET" "$BACKUPS_BUCKET"; do
+  mc --quiet version enable "store/$bucket"
+done
+mc --quiet ilm rule import "store/$DATA_BUCKET" < /setup/lifecycle-data.json
 mc --quiet ilm rule import "store/$BACKUPS_BUCKET" < /setup/lifecycle-backups.json
 mc --quiet ilm rule import "store/$EXPERIMENTS_BUCKET" < /setup/lifecycle-experiments.json
 
@@ -36,7 +41,8 @@ users_of() {
   (IFS='", '; for key in $users; do [ -z "$key" ] || echo "$key"; done)
 }
 
-# user POLICY ACCESS_KEY SECRET_KEY: the user with this policy, and no other one with it: a Secret may have been renewed.
+# user POLICY ACCESS_KEY SECRET_KEY FORMER_KEY: the user with this policy, and no other one with it, but for the former
+# one while its Secret names it: flow runs that started with its keys go on.
 user() {
   mc --quiet admin policy create store "$1" "/setup/policy-$1.json"
   printf '%s\n%s\n' "$2" "$3" | mc --quiet admin user add store > /tmp/answer 2>&1 || { cat /tmp/answer >&2; exit 1; }
@@ -44,6 +50,8 @@ user() {
   for key in $(users_of "$1"); do
     if [ "$key" = "$2" ]; then
       attached=yes
+    elif [ "$key" = "$4" ]; then
+      echo "kept the former user of policy $1"
     else
       mc --quiet admin user remove store "$key" > /tmp/answer 2>&1 || { cat /tmp/answer >&2; exit 1; }
       echo "removed the former user of policy $1"
@@ -52,8 +60,8 @@ user() {
   [ -n "$attached" ] || mc --quiet admin policy attach store "$1" --user "$2" > /tmp/answer 2>&1 ||
     { cat /tmp/answer >&2; exit 1; }
 }
-user flows "$FLOWS_ACCESS_KEY" "$FLOWS_SECRET_KEY"
-user people "$PEOPLE_ACCESS_KEY" "$PEOPLE_SECRET_KEY"
-user backup "$BACKUP_ACCESS_KEY" "$BACKUP_SECRET_KEY"
+user flows "$FLOWS_ACCESS_KEY" "$FLOWS_SECRET_KEY" "${FLOWS_FORMER_KEY:-}"
+user people "$PEOPLE_ACCESS_KEY" "$PEOPLE_SECRET_KEY" "${PEOPLE_FORMER_KEY:-}"
+user backup "$BACKUP_ACCESS_KEY" "$BACKUP_SECRET_KEY" "${BACKUP_FORMER_KEY:-}"
 
-echo "buckets, users, policies and lifecycle rules are as declared"
+echo "buckets, their versions, users, policies and lifecycle rules are as declared"
