@@ -96,7 +96,7 @@ def _add_polygons(
     figure: go.Figure, polygons: NDArray[np.object_], origin_km: NDArray[np.float64], name: str, line: str, fill: str
 ) -> None:
     """All rings as one trace, with a gap after each; float32 of kilometres around the origin is exact to 4 mm."""
-    rings = shapely.get_rings(polygons)
+    rings = shapely.get_rings(shapely.get_parts(polygons))  # get_rings alone passes over multipolygons
     if not len(rings):
         return
     xy_km, ring = shapely.get_coordinates(rings, return_index=True)

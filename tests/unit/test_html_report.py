@@ -11,7 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import shapely
+from numpy.typing import NDArray
+from pyproj import Transformer
 
 from flows.errors import ParameterError
 from flows.model import Metric
@@ -20,8 +24,9 @@ from flows.report.content import ReportContent
 from flows.report.map import MAX_BUBBLES, MAX_HULLS, hot_spots
 from flows.report.measures import MEASURES
 from flows.report.page import render, write_report
+from flows.steps.crs import LONG_ISLAND_M
 from flows.steps.rank import METRICS
-from flows.steps.zones import ZoneTable, load_zone_table
+from flows.steps.zones import TLC_CRS, ZoneTable, load_zone_table
 from tests.unit.builders import (
     CREATED,
     a_cell,
@@ -170,6 +175,53 @@ def test_a_map_needs_no_zone_table() -> None:
     chart = hot_spots(a_cluster_frame(4), None, "trips")
     assert [trace.name for trace in chart.figure.data] == ["hulls", "clusters"]
     assert "no zone table" in chart.caption
+
+
+def drawn(trace: Any, origin_km: NDArray[np.float64]) -> NDArray[np.object_]:
+    """What each ring of a filled trace encloses, in kilometres; a gap stands after each ring."""
+    xy_km = np.column_stack([trace.x, trace.y]).astype(np.float64) + origin_km
+    gaps = np.flatnonzero(np.isnan(xy_km[:, 0]))
+    rings = [shapely.Polygon(ring[~np.isnan(ring[:, 0])]) for ring in np.split(xy_km, gaps)]
+    return np.asarray(shapely.make_valid(np.array(rings, dtype=object)))
+
+
+def test_the_area_of_each_zone_is_on_the_map(zones: ZoneTable) -> None:
+    frame = a_cluster_frame(1)
+    outlines, _, bubble = hot_spots(frame, zones, "trips").figure.data
+    origin_km = frame[["x_m", "y_m"]].to_numpy()[0] / 1000 - np.array([bubble.x[0], bubble.y[0]], np.float64)
+    to_km = Transformer.from_crs(TLC_CRS, LONG_ISLAND_M, always_xy=True)
+    wanted = shapely.transform(zones.polygons, lambda feet: np.column_stack(to_km.transform(*feet.T)) / 1000)
+    rings = drawn(outlines, origin_km)
+    tree = shapely.STRtree(rings)
+    found = [shapely.union_all(shapely.intersection(rings[tree.query(zone)], zone)).area for zone in wanted]
+    missing = 1 - np.array(found) / shapely.area(wanted)
+    assert missing.max() < 0.2  # borders are simplified, and 150 feet is much of a small island
+    assert np.average(missing, weights=shapely.area(wanted)) < 0.01
+
+
+def total(table: tables.Table, column: int) -> float:
+    """Sum of a column of numbers."""
+    return sum(tables.number(row[column]) or 0.0 for row in table.rows)
+
+
+@pytest.mark.parametrize("n_clusters", [0, 7, tables.MAX_ROWS + 20])
+def test_a_table_counts_what_it_leaves_out(n_clusters: int) -> None:
+    frame = a_cluster_frame(n_clusters)
+    found = tables.clusters(frame, int(frame["size"].sum()), "trips")
+    assert len(found.rows) + found.n_left_out == n_clusters
+    kept = frame["size"].sort_values(ascending=False)[: len(found.rows)]
+    assert [row[1] for row in found.rows] == kept.tolist()
+    assert total(found, 2) == pytest.approx(100 * kept.sum() / max(frame["size"].sum(), 1))
+    assert (found.note is None) == (found.n_left_out == 0)
+
+
+def test_the_rows_of_each_table_add_up() -> None:
+    record = an_experiment_record()
+    dropped = tables.dropped(record.points, "trips")
+    assert total(dropped, 1) == sum(record.points.dropped.values())
+    seconds = tables.timings(record.timings)
+    assert total(seconds, 1) == pytest.approx(sum(record.timings.values()))
+    assert total(seconds, 2) == pytest.approx(100)
 
 
 def test_hulls_lie_around_their_bubbles() -> None:
