@@ -29,7 +29,7 @@ Eps = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 
 AUTO_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
-"""What the knee of the k-distance curve is multiplied by where eps values are chosen for the user."""
+"""What the middle of the suggested eps values is multiplied by: the knee of the k-distance curve, or below it."""
 
 
 class GridBase(Frozen):
@@ -71,7 +71,8 @@ class KDistances(Frozen):
     k: the smallest min_samples; a point's k-distance is the distance to its k-th trip, its own included.
     sample_size: points of the seeded sample whose distances to all points were taken.
     distances_m: at most 500 points of the curve, ascending, evenly spaced in rank.
-    knee_m: the knee; eps_values: what follows from it, km.
+    knee_m: the knee. limit_m: the largest eps, to 10 m, at which no cluster holds more than half of the used points
+    with min_samples k, where that is below the knee, else None. eps_values: what follows from the two, km.
     """
 
     k: Count
@@ -79,6 +80,7 @@ class KDistances(Frozen):
     sample_size: Count
     distances_m: tuple[float, ...]
     knee_m: float
+    limit_m: float | None = None
     eps_values: tuple[float, ...]
 
 
@@ -86,6 +88,7 @@ class Cell(Measured):
     """One setting of a sweep: what came out, or why it failed. experiment_id names its own record.
 
     labels_sha256: of the canonical labels as int32 (little-endian), one for each unique point.
+    evaluate_seconds: what judging took; None in cells of versions that did not keep it.
     """
 
     adapter: str
@@ -99,6 +102,7 @@ class Cell(Measured):
     quality: Quality | None = None
     performance: Performance | None = None
     overall_score: Metric = Metric(value=None, reason="the cell failed")
+    evaluate_seconds: float | None = None
 
 
 class Facts(Frozen):

@@ -29,6 +29,11 @@ def _suggest(
         f"knee at {found.knee_m:.1f} m, of the distances of {found.sample_size:,} trips to their nearest {found.k}, "
         "each its own first"
     )
+    if found.limit_m is not None:
+        click.echo(
+            f"above {found.limit_m:.0f} m one cluster holds more than half of the trips (min_samples {found.k}), so "
+            "the values lie around that"
+        )
     click.echo(f"--eps-values {' '.join(f'{eps:g}' for eps in found.eps_values)}")
 
 
@@ -59,5 +64,5 @@ suggest = DataCommand(
         ),
     ],
     callback=_suggest,
-    help="Suggest eps values for a sweep, without clustering.",
+    help="Suggest eps values for a sweep.",
 )

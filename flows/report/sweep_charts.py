@@ -238,6 +238,12 @@ def k_distance(curve: KDistances) -> Chart:
     figure.update_xaxes(title_text="sampled trips, %", range=[0, 100], tick0=0, dtick=20, zeroline=False)
     figure.update_layout(margin={"r": 28})
     figure.update_yaxes(title_text=f"{curve.k:,}-distance, m", range=[0, max(top_m, 1)], zeroline=False)
+    middle = (
+        "The suggested eps values are 0.5 to 2 times the knee."
+        if curve.limit_m is None
+        else f"Above {curve.limit_m:,.0f} m one cluster holds more than half of the trips, so the suggested eps values "
+        "lie around that."
+    )
     cut = "" if top_m >= curve.distances_m[-1] else f" The curve goes on to {curve.distances_m[-1]:,.0f} m."
     return Chart(
         key="k-distance",
@@ -246,7 +252,7 @@ def k_distance(curve: KDistances) -> Chart:
         figure=figure,
         caption=(
             f"Distance of {curve.sample_size:,} sampled trips to their k-th trip, k = {curve.k:,} with the trip "
-            f"itself, in ascending order. The suggested eps values are 0.5 to 2 times the knee.{cut}"
+            f"itself, in ascending order. {middle}{cut}"
         ),
         height_px=380,
     )

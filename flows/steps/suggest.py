@@ -3,6 +3,9 @@
 The k-distance of a trip is the distance to its k-th nearest trip, its own counted, so with eps at that distance it is a
 core point for min_samples = k. Sorted, the distances rise slowly through the dense places and steeply where noise
 begins; the bend between is a choice of eps (Ester, Kriegel, Sander and Xu 1996, section 4.2).
+
+In a city the bend often comes too late: where most trips begin within a few square kilometres, those join into one
+cluster at an eps far below it. So the largest eps without such a cluster is sought, and bounds what is suggested.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from flows.adapters.registry import get_adapter
 from flows.errors import ParameterError
 from flows.model import Points
 from flows.steps.evaluate import Sample, draw_sample
@@ -22,12 +26,18 @@ from flows.sweep_model import AUTO_FACTORS, KDistances
 SAMPLE_SIZE = 20_000
 MAX_CURVE_POINTS = 500
 EPS_STEP_M = 10
+LIMIT_FACTOR = 1.5
+"""Four of the five values lie at or below the largest eps without one blob, the largest a third above it."""
+
 _NEIGHBOURS_PER_QUERY = 2_000_000
 """Neighbours held at once: 32 MB of distances and indices."""
 
 
 def suggest(points: Points, min_samples_values: Sequence[int], seed: int, n_jobs: int) -> KDistances:
-    """The k-distance curve of the points, its knee, and the eps values that follow: 0.5 to 2 knees, to whole 10 m.
+    """The k-distance curve of the points, its knee, and the eps values that follow, to whole 10 m.
+
+    They are 0.5 to 2 times the knee; where one cluster would hold more than half of the trips at the knee, 0.5 to 2
+    times two thirds of the largest eps at which none does.
 
     Args:
         min_samples_values: the smallest of them is k.
@@ -35,8 +45,8 @@ def suggest(points: Points, min_samples_values: Sequence[int], seed: int, n_jobs
         n_jobs: threads; the numbers do not depend on it.
 
     Raises:
-        ParameterError: the points suggest nothing: fewer than k of them, more than half of the distances are 0, or a
-            knee below 10 m.
+        ParameterError: the points suggest nothing: fewer than k of them, more than half of the distances are 0, a
+            knee below 10 m, or one cluster of more than half of the trips at 10 m already.
     """
     k = min(min_samples_values)
     if points.n_used < k:
@@ -47,14 +57,46 @@ def suggest(points: Points, min_samples_values: Sequence[int], seed: int, n_jobs
     distances_m = k_distances(points, draw_sample(points, SAMPLE_SIZE, seed), k, n_jobs)
     _refuse_zeros(points, distances_m, k)
     knee_m = knee(distances_m)
+    limit_m = one_blob_limit(points, knee_m, k, n_jobs)
     return KDistances(
         k=k,
         seed=seed,
         sample_size=len(distances_m),
         distances_m=tuple(_thinned(distances_m).tolist()),
         knee_m=knee_m,
-        eps_values=eps_around(knee_m),
+        limit_m=limit_m,
+        eps_values=eps_around(knee_m if limit_m is None else limit_m / LIMIT_FACTOR),
     )
+
+
+def one_blob_limit(points: Points, knee_m: float, min_samples: int, n_jobs: int) -> float | None:
+    """The largest eps, whole 10 m, at which no cluster holds more than half of the used points; None from the knee on.
+
+    By bisection: with the same min_samples a larger eps has all core points of the smaller one, joined at least as far.
+
+    Raises:
+        ParameterError: there is none.
+    """
+    if not _is_one_blob(points, knee_m, min_samples, n_jobs):
+        return None
+    low, high = 0, math.ceil(knee_m / EPS_STEP_M)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _is_one_blob(points, middle * EPS_STEP_M, min_samples, n_jobs) else (middle, high)
+    if low == 0:
+        raise ParameterError(
+            f"eps can't be suggested: even at {EPS_STEP_M} m one cluster holds more than half of the trips "
+            f"(min_samples {min_samples}). Give eps_values, or a larger min_samples."
+        )
+    return float(low * EPS_STEP_M)
+
+
+def _is_one_blob(points: Points, eps_m: float, min_samples: int, n_jobs: int) -> bool:
+    adapter = get_adapter("grid")
+    adapter.load()
+    labels = adapter.fit(points.xy_m, points.weights, eps_m, min_samples, n_jobs).labels
+    trips = np.bincount(labels + 1, weights=points.weights, minlength=1)
+    return bool(2 * trips[1:].max(initial=0) > points.n_used)
 
 
 def k_distances(points: Points, sample: Sample, k: int, n_jobs: int = 1) -> NDArray[np.float64]:
@@ -95,17 +137,17 @@ def knee(distances_m: NDArray[np.float64]) -> float:
     return float(distances_m[np.argmax(ranks - (distances_m - distances_m[0]) / rise_m)])
 
 
-def eps_around(knee_m: float) -> tuple[float, ...]:
-    """Distinct eps values, km: the knee's multiples, rounded to 10 m (halves up), those of 0 left out.
+def eps_around(middle_m: float) -> tuple[float, ...]:
+    """Distinct eps values, km: 0.5 to 2 times the middle, rounded to 10 m (halves up), those of 0 left out.
 
     Raises:
         ParameterError: none is left.
     """
-    steps = (math.floor(knee_m * factor / EPS_STEP_M + 0.5) for factor in AUTO_FACTORS)
+    steps = (math.floor(middle_m * factor / EPS_STEP_M + 0.5) for factor in AUTO_FACTORS)
     eps_values = tuple(step * EPS_STEP_M / 1000 for step in dict.fromkeys(steps) if step > 0)
     if not eps_values:
         raise ParameterError(
-            f"eps can't be suggested: the knee of the k-distance curve is at {knee_m:.3g} m, and suggestions are "
+            f"eps can't be suggested: the knee of the k-distance curve is at {middle_m:.3g} m, and suggestions are "
             f"whole {EPS_STEP_M} m. Give eps_values, or a larger min_samples."
         )
     return eps_values

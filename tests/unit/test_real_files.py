@@ -11,11 +11,12 @@ from sklearn.cluster import DBSCAN
 
 from flows.adapters.registry import adapter_names, get_adapter
 from flows.errors import SourceError, UnreadableFileError
-from flows.model import Points, SourceFile
+from flows.model import Points, SourceFile, eps_to_metres
 from flows.parameters import experiment_spec
 from flows.settings import load_settings
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
+from flows.steps.suggest import suggest
 from flows.steps.zones import load_zone_table
 
 
@@ -148,3 +149,24 @@ def test_heads_are_read_without_their_cut_off_line(shared_data: Path) -> None:
                 points_of(shared_data, name, skip_truncated=True)
         else:
             assert points_of(shared_data, name, skip_truncated=True).n_used > 0, name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "coords/yellow_2016-01_s50k_days01-20.beanumber-nyctaxi.parquet",
+        "coords/yellow_2009-01-15_12h-13h.celinewmk-dbscan.parquet",
+        "coords/taxifare_2009-2015_no_time_60k.gcp-tda.parquet",
+        "coords/green_2016-01_s50k_days01-20.beanumber-nyctaxi.parquet",
+    ],
+)
+def test_most_suggested_eps_values_lead_to_hot_spots(shared_data: Path, name: str) -> None:
+    points = points_of(shared_data, name)
+    found = suggest(points, [20], seed=0, n_jobs=1)
+    hot = []
+    for eps in found.eps_values:
+        labels = get_adapter("grid").fit(points.xy_m, points.weights, eps_to_metres(eps), 20, 1).labels
+        trips = np.bincount(labels[labels >= 0], weights=points.weights[labels >= 0])
+        hot.append(len(trips) > 1 and 2 * trips.max() <= points.n_used)
+    assert len(hot) >= 4
+    assert sum(hot) >= 3

@@ -13,7 +13,7 @@ from flows.errors import ParameterError
 from flows.model import Kind, Points
 from flows.steps import suggest as step
 from flows.steps.evaluate import Sample, draw_sample
-from flows.steps.suggest import eps_around, k_distances, knee, suggest
+from flows.steps.suggest import eps_around, k_distances, knee, one_blob_limit, suggest
 
 Floats = NDArray[np.float64]
 
@@ -145,3 +145,19 @@ def test_min_samples_1_suggests_nothing() -> None:
 def test_fewer_points_than_min_samples(n: int) -> None:
     with pytest.raises(ParameterError, match=f"{n} points are fewer than min_samples 5"):
         suggest(make_points(np.arange(2.0 * n).reshape(-1, 2), [1] * n), [5], seed=0, n_jobs=1)
+
+
+def test_eps_stays_below_where_dense_places_join() -> None:
+    lattice = np.stack(np.meshgrid(np.arange(30.0) * 40, np.arange(30.0) * 40), axis=-1).reshape(-1, 2)
+    spread = np.random.default_rng(0).uniform(-20_000, 20_000, (400, 2)).round()
+    points = make_points(np.concatenate([lattice, spread]), [1] * 1_300)
+    found = suggest(points, [3], seed=0, n_jobs=1)
+    assert found.knee_m == 40
+    assert found.limit_m == 30  # at 40 m the lattice, more than half of the trips, is one cluster
+    assert found.eps_values == (0.01, 0.02, 0.03, 0.04)
+
+
+def test_one_place_with_most_trips_suggests_nothing() -> None:
+    points = make_points(np.array([[0.0, 0.0], [900.0, 0.0], [0.0, 800.0]]), [60, 30, 3])
+    with pytest.raises(ParameterError, match="even at 10 m one cluster holds more than half"):
+        one_blob_limit(points, 100.0, 5, n_jobs=1)
