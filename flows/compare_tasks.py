@@ -19,7 +19,7 @@ from flows.sweep_model import Agreement, AutoGrid, Cell, ComparisonRecord, Facts
 from flows.sweep_progress import SweepProgress
 from flows.sweep_result import ComparisonResult
 from flows.sweep_store import Folder, SweepPlan, key_of, put
-from flows.sweep_tasks import record_cell, with_fits
+from flows.sweep_tasks import record_cell, with_cells
 
 if TYPE_CHECKING:
     from flows.model import Points, TripSource
@@ -163,7 +163,7 @@ def record_comparison(store: ObjectStore, settings: Settings, facts: Facts, comp
         cells=cells,
         by_cell=compared.by_cell,
         overall=overall(cells, compared.by_cell, facts.points.unique),
-        timings=with_fits(facts, cells),
+        timings=with_cells(facts, cells),
         environment=facts.environment,
     )
     put(store, settings, key, kept)

@@ -273,7 +273,8 @@ class Clustering:
 
     labels: int64[n_unique]; core: bool[n_unique].
     fit_seconds: the adapter's `fit` alone. cpu_seconds: user + system time of process and children during it.
-    peak_memory_bytes: highest resident memory of process and children during `fit` minus that before it, or None.
+    peak_memory_bytes: highest resident memory of process and children during `fit` minus that before it; None where
+    that is too little to measure.
     """
 
     labels: NDArray[np.int64]

@@ -97,7 +97,7 @@ def _of_experiment(record: ExperimentRecord) -> Group:
 
 def _of_sweep(record: SweepRecord) -> Group:
     found = None if record.best is None else record.cells[record.best]
-    return _group(record, record.spec.adapters[0], _steps(record), _of_cell(found))
+    return _group(record, record.spec.adapters[0], record.timings, _of_cell(found))
 
 
 def _of_adapter(record: ComparisonRecord, adapter: str) -> Group:
@@ -105,7 +105,8 @@ def _of_adapter(record: ComparisonRecord, adapter: str) -> Group:
     fit_seconds = sum(cell.performance.runtime_seconds for cell in cells if cell.performance is not None)
     place, _ = best(cells, record.spec.metric)
     speed_up = next((one.speed_up for one in record.overall if one.adapter == adapter), Metric(value=None))
-    steps = {**_steps(record), "cluster": fit_seconds}
+    evaluate_seconds = sum(cell.evaluate_seconds or 0.0 for cell in cells)
+    steps = {**record.timings, "cluster": fit_seconds, "evaluate": evaluate_seconds}
     return _group(record, adapter, steps, {**_of_cell(cells[place or 0]), **_defined({metrics.SPEED_UP: speed_up})})
 
 
@@ -119,11 +120,6 @@ def _group(
         **outcome,
     }
     return Group(record.flow, adapter, values)
-
-
-def _steps(record: SweepRecord | ComparisonRecord) -> dict[str, float]:
-    """Seconds by step; judging is not told apart from the cells here."""
-    return {step: seconds for step, seconds in record.timings.items() if step != "evaluate"}
 
 
 def _points(points: PointCounts) -> dict[MetricDefinition, Values]:

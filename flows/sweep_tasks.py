@@ -112,6 +112,7 @@ def record_cell(run: Run, source: TripSource, points: Points, plan: SweepPlan, o
         quality=kept.quality,
         performance=kept.performance,
         overall_score=kept.overall_score,
+        evaluate_seconds=scores.seconds,
     )
 
 
@@ -154,17 +155,18 @@ def record_sweep(
         best=place,
         best_reason=reason,
         suggestion=plan.suggestion,
-        timings=with_fits(facts, cells),
+        timings=with_cells(facts, cells),
         environment=facts.environment,
     )
     put(store, settings, key, kept)
     return SweepResult(record=kept, location=store.location(settings.experiments_bucket, key))
 
 
-def with_fits(facts: Facts, cells: Sequence[Cell]) -> dict[str, float]:
-    """Seconds by step, with the fits of all cells."""
+def with_cells(facts: Facts, cells: Sequence[Cell]) -> dict[str, float]:
+    """Seconds by step, with what clustering and judging took in all cells."""
     fit_seconds = sum(cell.performance.runtime_seconds for cell in cells if cell.performance)
-    return {**facts.timings, "cluster": fit_seconds}
+    evaluate_seconds = sum(cell.evaluate_seconds or 0.0 for cell in cells)
+    return {**facts.timings, "cluster": fit_seconds, "evaluate": evaluate_seconds}
 
 
 def check_max_failed(max_failed: int) -> None:

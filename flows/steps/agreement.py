@@ -111,8 +111,8 @@ def speed_up(first_seconds: float, other_seconds: float, n_unique: int) -> Metri
 
 def memory_ratio(first_bytes: float | None, other_bytes: float | None) -> Metric:
     """The other's peak over the first one's."""
-    if not first_bytes or other_bytes is None:
-        return Metric(value=None, reason="a fit took no memory that could be measured")
+    if not first_bytes or not other_bytes:
+        return Metric(value=None, reason="a fit took too little memory to measure")
     return Metric(value=other_bytes / first_bytes)
 
 

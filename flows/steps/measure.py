@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+MIN_PEAK_BYTES = 2**20
+"""Below this a peak tells nothing: a few pages of an allocator or of a thread's stack weigh as much."""
 
 _SAMPLE_SECONDS = 0.02
 _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -20,49 +24,58 @@ class Cost:
     """Filled when the measured block ends.
 
     wall_seconds; cpu_seconds: user + system, process and children. peak_memory_bytes: highest resident memory of
-    process and children during the block minus that before it; never below 0.
+    process and children during the block minus that before it; None below MIN_PEAK_BYTES.
     """
 
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
-    peak_memory_bytes: int = 0
+    peak_memory_bytes: int | None = None
 
 
 @contextmanager
 def measured() -> Iterator[Cost]:
     """Measure a block.
 
+    What was freed before goes back to the system first where glibc can do so (malloc_trim(3)): an allocator keeps
+    megabytes of it, and what the block takes of those would not be seen.
     The kernel's own high-water mark of this process is reset first where /proc allows it (Linux, proc(5): clear_refs),
     since a thread that samples gets no turn while compiled code holds the interpreter lock; children are sampled.
     """
     cost = Cost()
     process = psutil.Process()
+    _return_freed_memory()
     has_mark = _reset_high_water_mark()
-    own_bytes, before_bytes, before_cpu = process.memory_info().rss, _resident_bytes(process), _cpu_seconds(process)
+    own_bytes, before_bytes, children_cpu = process.memory_info().rss, _resident_bytes(process), _children_cpu(process)
     sampler = _Sampler(process)
-    started = time.perf_counter()
+    own_cpu, started = time.process_time(), time.perf_counter()
     try:
         yield cost
     finally:
         cost.wall_seconds = time.perf_counter() - started
+        own_cpu = time.process_time() - own_cpu - sampler.cpu_seconds
+        cost.cpu_seconds = max(0.0, own_cpu) + max(0.0, _children_cpu(process) - children_cpu)
         added_bytes = sampler.stop() - before_bytes
-        cost.cpu_seconds = max(0.0, _cpu_seconds(process) - before_cpu)
         if has_mark:
             added_bytes = max(added_bytes, _high_water_mark_bytes() - own_bytes)
-        cost.peak_memory_bytes = max(0, added_bytes)
+        cost.peak_memory_bytes = added_bytes if added_bytes >= MIN_PEAK_BYTES else None
 
 
 class _Sampler:
-    """Watches the resident memory of a process and its children from a thread."""
+    """Watches the resident memory of a process and its children from a thread.
+
+    cpu_seconds: what the watching itself has taken.
+    """
 
     def __init__(self, process: psutil.Process) -> None:
         self._process, self._done, self._peak_bytes = process, threading.Event(), 0
+        self.cpu_seconds = 0.0
         self._thread = threading.Thread(target=self._run, name="memory-sampler", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while True:
             self._peak_bytes = max(self._peak_bytes, _resident_bytes(self._process))
+            self.cpu_seconds = time.thread_time()
             if self._done.wait(_SAMPLE_SECONDS):
                 return
 
@@ -85,14 +98,20 @@ def _resident_bytes(process: psutil.Process) -> int:
     return total
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def _children_cpu(process: psutil.Process) -> float:
+    """CPU seconds of the children, those that ended too, to the kernel's tick: 10 ms as a rule."""
     ended = process.cpu_times()
     total = ended.children_user + ended.children_system
-    for member in _family(process):
+    for child in process.children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            times = member.cpu_times()
+            times = child.cpu_times()
             total += times.user + times.system
     return total
+
+
+def _return_freed_memory() -> None:
+    with suppress(AttributeError, OSError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _reset_high_water_mark() -> bool:

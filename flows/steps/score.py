@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.model import ONE_BLOB_NOTE, ClusterCounts, Clustering, Metric, Performance, Points, Quality, ScoreSettings
+from flows.steps.measure import MIN_PEAK_BYTES
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def performance(points: Points, clustering: Clustering) -> Performance:
         else Metric(value=None, reason="the fit was shorter than the clock can tell"),
         peak_memory_bytes=Metric(value=float(peak))
         if peak is not None
-        else Metric(value=None, reason="resident memory was not measured"),
+        else Metric(value=None, reason=f"less than {MIN_PEAK_BYTES / 2**20:g} MiB, too little to measure"),
     )
 
 

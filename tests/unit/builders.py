@@ -161,6 +161,7 @@ def a_cell(
         quality=a_quality(),
         performance=a_performance(runtime_seconds),
         overall_score=UNDEFINED if score is None else Metric(value=score),
+        evaluate_seconds=0.25,
     )
 
 

@@ -135,7 +135,7 @@ def test_one_adapter_or_auto_is_no_comparison() -> None:
         comparable(grid_spec("trips.csv", ["sklearn", "grid"], "auto", [5]))
 
 
-def cell(adapter: str, min_samples: int, seconds: float | None, peak_bytes: float = 1.0) -> Cell:
+def cell(adapter: str, min_samples: int, seconds: float | None, peak_bytes: float | None = 1.0) -> Cell:
     """A cell of eps 1 km; failed where it has no seconds."""
     if seconds is None:
         return Cell(adapter=adapter, eps=1.0, min_samples=min_samples, status="failed", reason="killed")
@@ -194,6 +194,8 @@ def test_overall_is_over_the_cells_that_both_did() -> None:
 def test_overall_says_why_there_is_nothing_to_say() -> None:
     (few,) = overall(CELLS, BY_CELL, MIN_UNIQUE_FOR_SPEED - 1)
     assert few.speed_up == Metric(value=None, reason=TOO_FEW)
+    (small,) = overall([CELLS[0], cell("grid", 5, 1.0, None)], BY_CELL[:1], MIN_UNIQUE_FOR_SPEED)
+    assert small.memory_ratio == Metric(value=None, reason="a fit took too little memory to measure")
     (none,) = overall([CELLS[0], cell("grid", 5, None)], [agreement("grid", 5, None)], MIN_UNIQUE_FOR_SPEED)
     assert none.equal is None
     assert {none.speed_up.reason, none.memory_ratio.reason, none.adjusted_rand.reason} == {

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
+
+import pytest
+
+from flows.steps.measure import MIN_PEAK_BYTES
 
 MIB = 1 << 20
 
@@ -45,3 +50,19 @@ def test_peak_memory_and_cpu_time_count_children() -> None:
     cost = cost_of("", f"subprocess.run([sys.executable, '-c', {work!r}], check=True)")
     assert cost["peak_memory_bytes"] > 70 * MIB
     assert 0.05 < cost["cpu_seconds"] <= cost["wall_seconds"] * 1.5
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="freed memory is given back by glibc's malloc_trim")
+def test_memory_that_was_freed_before_is_charged_to_the_block_that_takes_it_again() -> None:
+    before = "blocks = [np.ones(1 << 12) for _ in range(500)]; del blocks"  # 16 MiB, which the allocator keeps
+    cost = cost_of(before, "np.ones(8 << 17).sum()")
+    assert 7.9 * MIB < cost["peak_memory_bytes"] < 12 * MIB
+
+
+def test_a_peak_too_small_to_measure_is_none() -> None:
+    assert cost_of("", f"np.ones({MIN_PEAK_BYTES // 32}).sum()")["peak_memory_bytes"] is None
+
+
+def test_cpu_time_of_a_short_block_is_not_lost_in_the_tick_of_the_kernel() -> None:
+    cost = cost_of("import time", "end = time.process_time() + 0.004\n    while time.process_time() < end: pass")
+    assert cost["cpu_seconds"] > 0.003

@@ -84,6 +84,7 @@ def test_a_sweep_pushes_its_best(gateway: Gateway) -> None:
     assert group.values[metrics.EPS] == {(): cell.eps * 1000}
     assert group.values[metrics.MIN_SAMPLES] == {(): cell.min_samples}
     assert (group.flow, group.adapter) == ("parameter_sweep_flow", "sklearn")
+    assert group.values[metrics.STEP_DURATION] == {(step,): seconds for step, seconds in record.timings.items()}
     (none,) = groups(a_sweep_record([a_cell(0.1, 5, score=None)]))
     assert metrics.CLUSTERS not in none.values
     assert metrics.LAST_SUCCESS in none.values
@@ -103,6 +104,7 @@ def test_a_comparison_pushes_a_group_for_each_adapter(gateway: Gateway) -> None:
             if cell.adapter == group.adapter and cell.performance
         ]
         assert group.values[metrics.STEP_DURATION]["cluster",] == pytest.approx(sum(fits))
+        assert group.values[metrics.STEP_DURATION]["evaluate",] == pytest.approx(0.25 * len(fits))
 
 
 def test_an_adapter_without_a_result_pushes_nothing() -> None:
