@@ -115,6 +115,10 @@ class ExporterError(TaxiFlowsError):
     """The exporter can't start: its folder of counts can't be used."""
 
 
+class ExporterStateError(ExporterError):
+    """The exporter's counts on disk are none of this version, or can't be right."""
+
+
 class DeclarationError(TaxiFlowsError, ValueError):
     """What a file declares for the cluster is wrong; raised before anything is changed."""
 

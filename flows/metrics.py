@@ -97,6 +97,11 @@ EXPORTER_EVENTS = MetricDefinition(
     "prefect_exporter_events_total", "counter", "events", ("source",),
     "Events that the exporter took in, from the stream or read from the API, those it knew included.",
 )  # fmt: skip
+EXPORTER_BAD_EVENTS = MetricDefinition(
+    "prefect_exporter_bad_events_total", "counter", "events", ("reason",),
+    "Events that were passed over, by reason: malformed, or unconfirmed, where Prefect's API knows no such end of a "
+    "run.",
+)  # fmt: skip
 EXPORTER_LAG = MetricDefinition(
     "prefect_exporter_event_lag_seconds", "histogram", "seconds", (),
     "Time from a flow run's event to its arrival by the stream.",
@@ -114,6 +119,10 @@ EXPORTER_API_ERRORS = MetricDefinition(
 EXPORTER_LAST_POLL = MetricDefinition(
     "prefect_exporter_last_poll_timestamp_seconds", "gauge", "seconds", (),
     "When the exporter last read its gauges from Prefect's API, Unix time; 0 where it has not yet.",
+)  # fmt: skip
+EXPORTER_LAST_READ = MetricDefinition(
+    "prefect_exporter_last_read_timestamp_seconds", "gauge", "seconds", (),
+    "When the exporter last read all that the stream of events may have missed, Unix time; 0 where it has not yet.",
 )  # fmt: skip
 EXPORTER_SAVE_FAILURES = MetricDefinition(
     "prefect_exporter_state_save_failures_total", "counter", "writes", (),

@@ -21,6 +21,7 @@ from flows.exporter.platform import Platform
 from flows.metrics import family
 
 EventSource = Literal["stream", "api"]
+BadReason = Literal["malformed", "unconfirmed"]
 
 
 class Own:
@@ -28,6 +29,8 @@ class Own:
 
     def __init__(self) -> None:
         self.events: dict[EventSource, int] = {"stream": 0, "api": 0}
+        self.bad_events: dict[BadReason, int] = {"malformed": 0, "unconfirmed": 0}
+        self.last_read: datetime | None = None
         self.reconnects = 0
         self.connected = False
         self.api_errors = 0
@@ -61,12 +64,14 @@ class ExporterCollector(Collector):
     def _own(self, state: State | None, platform: Platform | None) -> Iterator[Family]:
         own = self.own
         yield family(metrics.EXPORTER_EVENTS, {(source,): number for source, number in own.events.items()})
+        yield family(metrics.EXPORTER_BAD_EVENTS, {(reason,): number for reason, number in own.bad_events.items()})
         yield family(metrics.EXPORTER_RECONNECTS, {(): own.reconnects})
         yield family(metrics.EXPORTER_CONNECTED, {(): own.connected})
         yield family(metrics.EXPORTER_API_ERRORS, {(): own.api_errors})
         yield family(metrics.EXPORTER_SAVE_FAILURES, {(): own.save_failures})
         yield family(metrics.EXPORTER_COLLAPSED, {(): 0 if state is None else state.collapsed})
         yield family(metrics.EXPORTER_LAST_POLL, {(): 0 if platform is None else platform.polled_at.timestamp()})
+        yield family(metrics.EXPORTER_LAST_READ, {(): 0 if own.last_read is None else own.last_read.timestamp()})
         yield from own.lag.collect()
 
 

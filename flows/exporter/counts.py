@@ -9,7 +9,7 @@ same counts. `settle` counts what has had its time; an event that comes more tha
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
@@ -36,6 +36,8 @@ MAX_SERIES = 1000
 MAX_REMEMBERED = 5000
 """Attempts and pods that are remembered, so that they are not counted again; recent ones are whatever their number."""
 REMEMBERED_FOR = timedelta(hours=2)
+MAX_RECORDS = 20_000
+"""Begun attempts, or failed pods, beyond which the oldest is forgotten, recent or not: anybody may post events."""
 OTHER = Labels("other", "other", "other")
 
 Key = tuple[UUID, int]
@@ -90,6 +92,8 @@ class State:
     pods: tuple[PodFailed, ...] = ()
     version: Literal[1] = 1
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
 
 class Counts:
     """The reducer. It neither reads a clock nor does input or output."""
@@ -135,6 +139,14 @@ class Counts:
         waiting = self._waiting.get((run, attempt))
         return (run, attempt) in self._settled or (waiting is not None and waiting.ends != ())
 
+    def has(self, end: RunEnded) -> bool:
+        """Whether this very state of the attempt has been observed."""
+        key = (end.run, end.attempt)
+        settled, waiting = self._settled.get(key), self._waiting.get(key)
+        return (settled is not None and end.id in settled.ends) or (
+            waiting is not None and any(one.id == end.id for one in waiting.ends)
+        )
+
     def observe(self, seen: Observation) -> None:
         """Take in what an event says; knowing it already changes nothing."""
         match seen:
@@ -143,6 +155,7 @@ class Counts:
             case RunEnded() if seen.occurred >= self.since:
                 self._end(seen)
             case PodFailed() if seen.occurred >= self.since and (seen.pod, seen.reason) not in self._pods:
+                _make_room(self._pods, lambda _: True)
                 self._pods[seen.pod, seen.reason] = seen
                 self._pod_failures[seen.reason] += 1
 
@@ -164,6 +177,8 @@ class Counts:
     def _start(self, seen: RunStarted) -> None:
         key = (seen.run, seen.attempt)
         if key not in self._settled:
+            if key not in self._waiting:
+                _make_room(self._waiting, lambda one: not one.ends)
             attempt = self._waiting.get(key, Attempt(*key))
             started = seen.occurred if attempt.started is None else min(attempt.started, seen.occurred)
             self._waiting[key] = replace(attempt, started=started)
@@ -248,6 +263,14 @@ def _with_duration(series: Series, duration: timedelta) -> Series:
     place = bisect_left(DURATION_BUCKETS_SECONDS, milliseconds / 1000)
     buckets = tuple(number + (index == place) for index, number in enumerate(series.buckets))
     return replace(series, buckets=buckets, duration_ms=series.duration_ms + milliseconds)
+
+
+def _make_room(records: dict[Name, Record], may_go: Callable[[Record], bool]) -> None:
+    """Forget the oldest record that may go, where there are as many as there may be."""
+    if len(records) >= MAX_RECORDS:
+        oldest = next((name for name, record in records.items() if may_go(record)), None)
+        if oldest is not None:
+            del records[oldest]
 
 
 def _newest(records: dict[Name, Record], times: dict[Name, datetime], recent: datetime) -> dict[Name, Record]:

@@ -6,27 +6,28 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import get_client
 from prefect.events.clients import get_events_subscriber
-from prefect.exceptions import PrefectException
 
-from flows.exporter.api import PlatformReader, read_events, stream_filter
-from flows.exporter.collector import EventSource, ExporterCollector, Own, registry
+from flows.exporter.api import ROWS_PER_PAGE, PlatformReader, read_events, stream_filter
+from flows.exporter.collector import ExporterCollector, Own, registry
+from flows.exporter.confirm import Pending, by_current_state, by_history
 from flows.exporter.counts import Counts, State
-from flows.exporter.events import RUN_PREFIX, ended_run, parse, plain
-from flows.exporter.state import load, save
+from flows.exporter.events import NONE, RUN_PREFIX, Labels, ended_run
+from flows.exporter.intake import Intake, happened, plain_text
+from flows.exporter.state import load_or_rebuild, save
 from flows.serving import serving
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
-    from prefect.events import Event
+    from prefect.client.schemas.objects import State as PrefectState
 
 TICK_SECONDS = 1.0
 STUCK_AFTER_SECONDS = 60.0
@@ -39,6 +40,10 @@ WRITTEN_WITHIN = timedelta(seconds=15)
 """Within this time Prefect has written an event to its database."""
 EVENTS_ARRIVE_WITHIN = timedelta(seconds=30)
 """A run that ended so long ago and of which no event came: its events are lost, and the run itself is counted."""
+PATIENCE = timedelta(minutes=10)
+"""For an end of a run whose earlier states the API does not give."""
+HISTORIES_AT_ONCE = 10
+"""Runs whose earlier states are asked for in one round; the rest waits for the next."""
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 _log = logging.getLogger("flows.exporter")
@@ -74,10 +79,12 @@ class Exporter:
         self.own = Own()
         self.collector = ExporterCollector(self.own)
         now = datetime.now(UTC)
-        self._saved = load(folder)
-        self.counts = Counts(self._saved or State(since=now, position=now))
+        self._saved, begin = load_or_rebuild(folder, now)
+        self.counts = Counts(self._saved or State(since=begin, position=begin))
         self.collector.state = self._saved
         self._reader = PlatformReader(client)
+        self._pending = Pending()
+        self._intake = Intake(self.own, self._pending)
         self._known_until = self.counts.position
         self._up_to_date = False
         self._asked_for_success: set[str] = set()
@@ -97,7 +104,13 @@ class Exporter:
         """Work until stop is set."""
         jobs = [
             asyncio.create_task(job)
-            for job in (self._follow(), self._read_for_ever(), self._poll_for_ever(), self._tick_for_ever())
+            for job in (
+                self._follow(),
+                self._read_for_ever(),
+                self._confirm_for_ever(),
+                self._poll_for_ever(),
+                self._tick_for_ever(),
+            )
         ]
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([*jobs, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -130,8 +143,8 @@ class Exporter:
             _log.info("following Prefect's events")
             connected_at = datetime.now(UTC)
             self._connect()
-            async for event in events:
-                self._take(event, "stream")
+            async for event in self._intake.readable(events):
+                self._intake.take(event, "stream", self.counts)
                 if event.occurred > connected_at and event.event.startswith(RUN_PREFIX):
                     self.own.lag.observe(max(0.0, (datetime.now(UTC) - event.occurred).total_seconds()))
 
@@ -144,12 +157,6 @@ class Exporter:
         self.own.reconnects += 1
         self.own.connected = False
         self._up_to_date = False
-
-    def _take(self, event: Event, source: EventSource) -> None:
-        self.own.events[source] += 1
-        seen = parse(event)
-        if seen is not None:
-            self.counts.observe(seen)
 
     async def _read_for_ever(self) -> None:
         """Read what the stream may have missed: after each connecting, soon again, and then each minute."""
@@ -165,17 +172,82 @@ class Exporter:
 
     async def _read(self) -> None:
         begun = datetime.now(UTC)
-        since, newest = self.counts.position - OVERLAP, self.counts.position
-        async for event in read_events(self._client, since, begun + OVERLAP):
-            self._take(event, "api")
-            newest = max(newest, min(plain(event.occurred), begun))
+        since = self.counts.position - OVERLAP
+        try:
+            newest = await self._read_events(since, begun)
+        finally:
+            await self._read_ended(since, begun)
+        self._known_until = max(self._known_until, begun - WRITTEN_WITHIN)
+        self._settle()
+        self.counts.advance(newest)
+        self.own.last_read = begun
+
+    async def _read_events(self, since: datetime, begun: datetime) -> datetime:
+        """Read the events of a span; gives the time of the newest."""
+        newest, n_unasked = self.counts.position, 0
+        async for event in read_events(self._client, since, begun + OVERLAP, self._unreadable):
+            before = len(self._pending)
+            self._intake.take(event, "api", self.counts)
+            newest = max(newest, min(happened(event) or newest, begun))
+            n_unasked += len(self._pending) - before
+            if n_unasked >= ROWS_PER_PAGE:
+                n_unasked = 0
+                await self._confirm()
+        await self._confirm()
+        return newest
+
+    def _unreadable(self, moment: datetime, error: Exception) -> None:
+        self._intake.passed_over("malformed", f"{type(error).__name__}: {error}", f"events of {moment:%Y-%m-%d %H:%M}")
+
+    async def _read_ended(self, since: datetime, begun: datetime) -> None:
+        """Count the runs that ended and of which no event came."""
         for run, labels in await self._reader.ended_runs(since, begun - EVENTS_ARRIVE_WITHIN):
             if not self.counts.knows(run.id, run.run_count):
                 for seen in ended_run(run, labels):
                     self.counts.observe(seen)
-        self._known_until = max(self._known_until, begun - WRITTEN_WITHIN)
-        self.counts.settle(self._known_until)
-        self.counts.advance(newest)
+
+    async def _confirm_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if self._pending and not await self._asking(self._confirm):
+                await asyncio.sleep(READ_AGAIN_SECONDS)
+
+    async def _confirm(self) -> None:
+        """Ask Prefect's API about ends that events told of; those that it knows count."""
+        claims = self._pending.first(ROWS_PER_PAGE)
+        if not claims:
+            return
+        now, histories = datetime.now(UTC), iter(range(HISTORIES_AT_ONCE))
+        runs = await self._reader.runs({claim.end.run for claim in claims})
+        for claim in claims:
+            run, labels = runs.get(claim.end.run, (None, Labels(NONE)))
+            found = None if run is None else by_current_state(claim.end, run, labels)
+            patience = timedelta(0)
+            if run is not None and found is None:
+                if next(histories, None) is None:
+                    continue
+                states = await self._states(run.id)
+                found = by_history(claim.end, run, labels, states or ())
+                patience = timedelta(0) if states is not None else PATIENCE
+            if found is not None:
+                self.counts.observe(found)
+            elif now < claim.decide_at + patience:
+                continue
+            else:
+                self._intake.passed_over("unconfirmed", f"{claim.end.status} of {claim.end.run}", str(claim.end.id))
+            self._pending.drop(claim)
+
+    async def _states(self, run: UUID) -> list[PrefectState] | None:
+        """All states that a run has had; None where the API does not tell."""
+        found: list[PrefectState] = []
+
+        async def ask() -> None:
+            found.extend(await self._reader.states(run))
+
+        return found if await self._asking(ask) else None
+
+    def _settle(self) -> None:
+        self.counts.settle(self._pending.known_until(self._known_until))
 
     async def _poll_for_ever(self) -> None:
         while True:
@@ -195,15 +267,22 @@ class Exporter:
                 self._asked_for_success.add(str(deployment.id))
         self.collector.platform = gauges
 
-    async def _asking(self, ask: Callable[[], Awaitable[None]]) -> bool:
-        """Whether the API answered; where it did not, the next round asks again."""
+    async def _asking(self, ask: Callable[[], Coroutine[None, None, None]]) -> bool:
+        """Whether the API answered as it should; where it did not, the next round asks again.
+
+        Prefect's client raises anything where the answer is not Prefect's: a proxy's page, a list of something else.
+        """
+        asked = asyncio.create_task(ask())
         try:
-            await ask()
-        except (httpx.HTTPError, OSError, PrefectException, ValueError) as error:  # ValueError: no JSON of Prefect
-            self.own.api_errors += 1
-            _log.warning("Prefect's API: %s", str(error) or type(error).__name__)
-            return False
-        return True
+            await asyncio.wait({asked})
+        finally:
+            asked.cancel()
+        fault = "cancelled" if asked.cancelled() else asked.exception()
+        if fault is None:
+            return True
+        self.own.api_errors += 1
+        _log.warning("Prefect's API: %s", plain_text(str(fault)) or type(fault).__name__)
+        return False
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -215,7 +294,7 @@ class Exporter:
         self._ticked = time.monotonic()
         if self._up_to_date:
             self._known_until = datetime.now(UTC)
-        self.counts.settle(self._known_until)
+        self._settle()
         state = self.counts.state()
         if state == self._saved or (self._saved is None and self.collector.platform is None):
             return
