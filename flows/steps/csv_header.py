@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flows.errors import DialectError, UnreadableFileError
 from flows.model import SourceFile
-from flows.steps.csv_lines import MAX_LINE_BYTES, LineEnd, cut, ended_by_lf, line_end_of
+from flows.steps.csv_lines import MAX_LINE_BYTES, LineEnd, LongLineError, cut, ended_by_lf, line_end_of
 from flows.steps.dialects import dialect_table, normalised
 
 _BOM = b"\xef\xbb\xbf"
@@ -52,8 +52,7 @@ def find_header(file: SourceFile, head: bytes) -> Header:
         line = _without_bom(line)
         if len(line) > MAX_LINE_BYTES:
             raise DialectError(
-                f"{file.name}, line {number}: found no line end in {MAX_LINE_BYTES:,} bytes, which is the longest line "
-                "that is read; expected a header."
+                f"{file.name}, {LongLineError(number, text[start - len(line) - 1 :])}; expected a header."
             )
         if line.strip():
             rows = [row.decode("utf-8", errors="replace") for row in islice(text[start:].split(b"\n"), _LINES_SEARCHED)]
@@ -64,8 +63,8 @@ def find_header(file: SourceFile, head: bytes) -> Header:
 
 
 def separator_of(line: str, n_fields: int) -> str | None:
-    """What a line is separated by instead of commas, in words, where that gives n_fields."""
-    return next((word for sign, word in _SEPARATORS.items() if line.count(sign) + 1 == n_fields > 1), None)
+    """What a line is separated by instead of commas, in words, where that gives n_fields, three or more."""
+    return next((word for sign, word in _SEPARATORS.items() if line.count(sign) + 1 == n_fields > 2), None)
 
 
 def _without_bom(line: bytes) -> bytes:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_LINE_BYTES = 1 << 17  # the csv module's own limit of a cell
+_PIECE_BYTES = 1 << 18
 LineEnd = Literal[b"\n", b"\r"]
 
 _LF, _CR, _QUOTE = b'\n\r"'
@@ -25,11 +26,15 @@ _BLANKS_ALONE = re.compile(rb"^[ \t\v\f]+\r?$", re.MULTILINE)
 
 
 class LongLineError(ValueError):
-    """A line above MAX_LINE_BYTES. line: its number, from 1."""
+    """A line above MAX_LINE_BYTES: its number, from 1, and as much of it as was read."""
 
-    def __init__(self, line: int) -> None:
-        super().__init__(f"line {line}: found no line end in {MAX_LINE_BYTES:,} bytes")
-        self.line = line
+    def __init__(self, number: int, text: bytes) -> None:
+        line, end, _ = text.partition(b"\n")
+        size = f"{'' if end else 'at least '}{len(line):,}"
+        mixed = "; it holds CR line ends, the line above it ends with LF" if b"\r" in line.rstrip(b"\r") else ""
+        super().__init__(
+            f"line {number}: found {size} bytes without a line end{mixed}; a line may have {MAX_LINE_BYTES:,} bytes"
+        )
 
 
 class Line(NamedTuple):
@@ -106,7 +111,7 @@ def check_lengths(lines: bytes, first_line: int) -> None:
     while len(lines) - start > MAX_LINE_BYTES:
         end = lines.rfind(b"\n", start, start + MAX_LINE_BYTES + 1)
         if end < 0:
-            raise LongLineError(first_line + lines.count(b"\n", 0, start))
+            raise LongLineError(first_line + lines.count(b"\n", 0, start), lines[start:])
         start = end + 1
 
 
@@ -134,7 +139,7 @@ def to_block(lines: bytes, first_line: int, n_fields: int) -> Block:
     if b"\r" in lines and not _before_lf(lines):
         lines = _CRS_BEFORE_LF.sub(b"\n", lines)
         plain = plain and b"\r" not in lines
-    plain = plain and (b'"' not in lines or _quotes_are_plain(lines))
+    plain = plain and (b'"' not in lines or all(map(_quotes_are_plain, _pieces(lines))))
     if n_fields == 1:  # Arrow takes a line of blanks for a cell
         plain = plain and _BLANKS_ALONE.search(lines) is None
     return Block(lines, first_line, plain)
@@ -159,12 +164,20 @@ def _one_of(characters: bytes) -> NDArray[np.bool_]:
 _MAY_STAND_BEFORE, _MAY_STAND_BEHIND = _one_of(b',\n"'), _one_of(b',\r\n"')
 
 
-def _quotes_are_plain(lines: bytes) -> bool:
+def _pieces(lines: bytes) -> Iterator[NDArray[np.uint8]]:
+    """Whole lines, by what a processor's cache holds."""
+    start = 0
+    while start < len(lines):
+        end = lines.find(b"\n", start + _PIECE_BYTES) + 1 or len(lines)
+        yield np.frombuffer(lines, np.uint8, end - start, start)
+        start = end
+
+
+def _quotes_are_plain(characters: NDArray[np.uint8]) -> bool:
     """Whether quotes, taken in pairs, enclose whole cells of one line.
 
     A quote beside a quote is a doubled one inside a cell: the first closes and the second opens, so pairs stay pairs.
     """
-    characters = _characters(lines)
     quotes = np.flatnonzero(characters == _QUOTE)
     if len(quotes) % 2:
         return False

@@ -7,6 +7,7 @@ take otherwise than flows.steps.csv_lines are cut there.
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import zlib
@@ -47,6 +48,7 @@ HEAD_BYTES = 2 * MAX_LINE_BYTES
 _PARSE_BYTES = 2 * MAX_LINE_BYTES
 _BadDeflateError = cast("type[Exception]", isal_zlib.error)
 _TYPES: dict[ValueType, pa.DataType] = {"number": pa.float64(), "zone": pa.float64(), "time": pa.string()}
+_GZIP = b"\x1f\x8b"
 _DEGREES, _FRACTION = re.compile(r"-7[2-5]|4[01]"), re.compile(r"\d{2,}")
 
 
@@ -247,9 +249,7 @@ class CsvTable:
         try:
             yield
         except LongLineError as error:
-            raise RowError(
-                f"{self.file.name}, {error}, which is the longest line that is read. Mend or remove the line."
-            ) from error
+            raise RowError(f"{self.file.name}, {error}. Mend or remove the line.") from error
 
     def _check_last_line(self) -> None:
         """Refuse a cut-off last line before any work; behind gzip it is seen when the reading gets there."""
@@ -275,12 +275,17 @@ class CsvTable:
             stream = igzip.open(path, "rb") if self._packed else path.open("rb")  # type: ignore[no-untyped-call]
             with stream:
                 yield stream
-        except PermissionError as error:
-            raise UnreadableFileError(f"{self.file.name}: may not be read ({error}). Check its permissions.") from error
-        except (OSError, EOFError, zlib.error, _BadDeflateError) as error:
+        except (gzip.BadGzipFile, EOFError, zlib.error, _BadDeflateError) as error:
+            with path.open("rb") as content:
+                is_gzip = content.read(len(_GZIP)) == _GZIP
+            advice = "Get the file again." if is_gzip else "It is not packed with gzip: pack it, or rename it to .csv."
             raise UnreadableFileError(
-                f"{self.file.name}: expected CSV{' packed with gzip' if self._packed else ''}, found "
-                f"{self.file.size_bytes:,} bytes that can't be read to the end ({error}). Get the file again."
+                f"{self.file.name}: expected CSV packed with gzip, found {self.file.size_bytes:,} bytes that can't be "
+                f"read to the end ({error}). {advice}"
+            ) from error
+        except OSError as error:
+            raise UnreadableFileError(
+                f"{self.file.name}: the file can't be read ({error}). Check the file, its permissions and its disk."
             ) from error
 
 

@@ -69,7 +69,10 @@ def cells_of(table: CsvTable, csv_bytes: int = 1 << 20) -> tuple[list[list[str]]
         ("1,-73.98,40.75,5,6", "5 fields, expected 3"),
         ("1;-73.98;40.75", "this line is separated by semicolons"),
         ("1,-73,98,40,75", "decimal commas cut numbers in two: '-73,98'"),
-        ("a" * MAX_LINE_BYTES + "," + ROW, f"no line end in {MAX_LINE_BYTES:,} bytes"),
+        (
+            "a" * MAX_LINE_BYTES + "," + ROW,
+            f"131,087 bytes without a line end; a line may have {MAX_LINE_BYTES:,} bytes",
+        ),
     ],
 )
 @pytest.mark.parametrize("name", ["trips.csv", "trips.csv.gz"])
@@ -169,7 +172,10 @@ def test_bytes_that_are_no_utf_8_harm_nothing(written: Callable[..., Path], row:
         (f'"{NAMES}"\n"{ROW}"', ("line 1", "the whole line is one quoted cell")),
         (f'"{NAMES}\n{ROW}', ("line 1", "the header can't be read", "a quote that opens a cell")),
         (f"{NAMES}\r{ROW}\n{ROW}\n", ("line 2", "a line end of another kind")),
-        ("x" * MAX_LINE_BYTES + f",{NAMES}\n{ROW}", ("line 1", f"no line end in {MAX_LINE_BYTES:,} bytes")),
+        (
+            "x" * MAX_LINE_BYTES + f",{NAMES}\n{ROW}",
+            ("line 1", "bytes without a line end; a line may have 131,072 bytes; expected a header"),
+        ),
     ],
 )
 def test_what_stands_in_place_of_a_header_is_said(
@@ -182,8 +188,31 @@ def test_what_stands_in_place_of_a_header_is_said(
 
 def test_a_line_without_end_is_not_read_to_its_end(written: Callable[..., Path]) -> None:
     path = written(f"{NAMES}\n{ROW}\n" + "1," * 4_000_000, "trips.csv.gz")
-    with pytest.raises(RowError, match=f"line 3: found no line end in {MAX_LINE_BYTES:,} bytes"):
+    with pytest.raises(
+        RowError, match=r"line 3: found at least [\d,]+ bytes without a line end; a line may have 131,072 bytes"
+    ):
         opened(path)
+
+
+def test_line_ends_that_change_are_said(written: Callable[..., Path]) -> None:
+    path = written("\n".join([NAMES, ROW, "\r".join([ROW] * 20_000)]))
+    with pytest.raises(
+        RowError, match=r"line 3: found at least .* it holds CR line ends, the line above it ends with LF"
+    ):
+        opened(path)
+
+
+def test_getting_a_file_again_is_advised_only_where_it_helps(written: Callable[..., Path]) -> None:
+    path = written(f"{NAMES}\n{ROW}\n", "whole.csv.gz")
+    for name, data, advice in (
+        ("cut.csv.gz", path.read_bytes()[:-9], "Get the file again."),
+        ("plain.csv.gz", gzip.decompress(path.read_bytes()), "It is not packed with gzip: pack it, or rename it"),
+    ):
+        (path.parent / name).write_bytes(data)
+        with pytest.raises(UnreadableFileError, match=advice):
+            cells_of(opened(path.parent / name))
+    with pytest.raises(UnreadableFileError, match=r"the file can't be read .* Check the file, its permissions"):
+        CsvTable(SourceFile("gone.csv", path.parent / "gone.csv", 5), skip_truncated=False)
 
 
 def test_a_surplus_field_that_says_nothing_is_empty_at_every_row(written: Callable[..., Path]) -> None:
