@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from minio import Minio
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
@@ -145,6 +146,15 @@ def opened_store(secret: str) -> Iterator[ObjectStore]:
     with forwarded(PLATFORM, "minio", 9000) as endpoint:
         minio = MinioSettings(endpoint=endpoint, secure=False, access_key=access_key, secret_key=secret_key)
         yield open_store(Settings(minio=minio))
+
+
+@contextmanager
+def root_of_minio() -> Iterator[Minio]:
+    """MinIO as its root user sees it, through a forwarded port of its own."""
+    data = get(PLATFORM, "secret", "minio-root")["data"]
+    user, password = (base64.b64decode(data[key]).decode() for key in ("rootUser", "rootPassword"))
+    with forwarded(PLATFORM, "minio", 9000) as endpoint:
+        yield Minio(endpoint, user, password, secure=False)
 
 
 @pytest.fixture
