@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 
 from flows.errors import ClusterError
 from flows.operator.access import SERVICES, Service
@@ -17,7 +20,7 @@ _STOP_SECONDS = 5
 
 
 def forward(context: str | None, namespace: str, say: Callable[[str], None]) -> None:
-    """Forward the ports of the stack's services until Ctrl-C.
+    """Forward the ports of the stack's services until Ctrl-C or SIGTERM; the forwards end with it.
 
     Args:
         context: kube context; None: the current one.
@@ -34,6 +37,7 @@ def forward(context: str | None, namespace: str, say: Callable[[str], None]) -> 
     }
     _check_ports(SERVICES)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_ending_on_signals())
         running = {service: stack.enter_context(_running(command)) for service, command in commands.items()}
         for service in SERVICES:
             say(f"http://localhost:{service.local_port}  {service.name}")
@@ -60,11 +64,29 @@ def _check_ports(services: Sequence[Service]) -> None:
 
 
 @contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Turn signals that end a process at once into SystemExit, which leaves time to end the children."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # no shell; our own arguments
     try:
         yield process
     finally:
         process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import create_autospec
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from kubernetes.client import ApiException, CoreV1Api, V1ConfigMap, V1ObjectMeta, V1Secret
@@ -223,3 +225,28 @@ def test_no_kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(ClusterError, match="kubectl is not on PATH"):
         forward(None, "taxi-platform", print)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_the_forwards_end_with_the_command(how: signal.Signals, tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\nexec sleep 600\n")
+    kubectl.chmod(0o755)
+    program = (
+        "import psutil\n"
+        "from flows.operator import forward\n"
+        "from flows.operator.access import Service\n"
+        "forward.SERVICES = (Service('a', 80, 0), Service('b', 80, 0))\n"
+        "pids = lambda: [child.pid for child in psutil.Process().children()]\n"
+        "forward.forward(None, 'x', lambda line: line.startswith('Ctrl-C') and print(*pids(), flush=True))\n"
+    )
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stdout is not None
+        children = [psutil.Process(int(pid)) for pid in command.stdout.readline().split()]
+        command.send_signal(how)
+        assert command.wait(60) == 128 + how
+    assert len(children) == 2
+    assert not any(child.is_running() for child in children)
