@@ -14,7 +14,7 @@ from flows.flow_decorator import flow
 from flows.model import INT64_MAX, Count, Seed
 from flows.parameters import shown
 from flows.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
-from flows.records import new_id
+from flows.records import check_takes_records, new_id
 from flows.restarts import restartable
 from flows.settings import Settings, load_settings
 from flows.store import ObjectStore, open_store
@@ -46,6 +46,7 @@ def aggregate_results_flow(days: Count = 7, seed: Seed = 0) -> AggregateResult:
         _check_seed(seed)
         settings = load_settings()
         store = open_store(settings)
+        check_takes_records(store, settings)
         found = load(store, settings, first_day, last_day)
         refuse_empty(found, store, settings, first_day, last_day)
         before = load(store, settings, *days_before(first_day, last_day))

@@ -16,6 +16,7 @@ TaxiFlowsError              exit code 1: the work failed
 ├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
 ├── StoreError              the object store refused or lost something
 │   └── StoreAccessError        the keys are wrong, or their user may not do it
+├── OutputError             a file that was asked for could not be written; the result is kept
 ├── PrefectServerError      the embedded Prefect server did not start
 ├── ServingError            the exporter or the operator can't start: its port is taken or may not be used
 ├── ExporterError           the exporter can't start: its folder or what lies there
@@ -101,6 +102,10 @@ class StoreError(TaxiFlowsError):
 
 class StoreAccessError(StoreError):
     """The keys of the object store are wrong, or their user may not do it."""
+
+
+class OutputError(TaxiFlowsError):
+    """A file that was asked for could not be written; the result is in the store."""
 
 
 class PrefectServerError(TaxiFlowsError):

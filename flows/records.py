@@ -19,8 +19,23 @@ if TYPE_CHECKING:
     from flows.store.protocol import ObjectStore
 
 _ROOT = "experiments/"
+_PROBE_BYTES = 1 << 18
 _ID_TIME = "%Y%m%dT%H%M%SZ"
 _ID = re.compile(r"(\d{4})(\d{2})(\d{2})T\d{6}Z-[0-9a-f]{8}")
+
+
+def check_takes_records(store: ObjectStore, settings: Settings) -> None:
+    """Write an object into the bucket of records and delete it, so that hours of work are not lost at their end.
+
+    Raises:
+        StoreError: the store refuses one or the other.
+    """
+    key = f"probe-{secrets.token_hex(8)}"
+    try:
+        store.put_bytes(settings.experiments_bucket, key, bytes(_PROBE_BYTES))
+        store.delete(settings.experiments_bucket, key)
+    except StoreError as error:
+        raise type(error)(f"the store takes no record, so nothing was started: {error}") from error
 
 
 def new_id(created: datetime) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from flows.model import ExperimentSpec, SourceFile
 from flows.progress import Progress, terminal_progress
+from flows.records import check_takes_records
 from flows.resources import n_jobs
 from flows.restarts import restartable
 from flows.settings import Settings, load_settings
@@ -64,7 +65,12 @@ class Run:
 
 @contextmanager
 def open_run(
-    flow: str, flow_run_id: str | None, spec: ExperimentSpec, judges: bool, adapters: Sequence[str] = ()
+    flow: str,
+    flow_run_id: str | None,
+    spec: ExperimentSpec,
+    judges: bool,
+    adapters: Sequence[str] = (),
+    records: bool = True,
 ) -> Iterator[Run]:
     """Read the settings, open the store and bring the data source within reach.
 
@@ -74,13 +80,17 @@ def open_run(
         spec: what to cluster and how.
         judges: whether quality is computed too, so that its kernels are loaded meanwhile.
         adapters: those to load, where it is not the one of the spec.
+        records: whether it leaves a record, so that the store must take one.
 
     Raises:
         RestartedTooOften: the flow run was started more often than it may be.
         SettingsError: an environment variable is wrong.
         SourceNotFoundError: the data source is not there.
+        StoreError: the store would not take the record.
     """
     with restartable(), _opened(flow, flow_run_id, spec, judges, adapters) as run:
+        if records:
+            check_takes_records(run.store, run.settings)
         yield run
 
 

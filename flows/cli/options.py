@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import click
 
 from flows.cli.common import TaxiCommand, environment
-from flows.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -175,20 +172,3 @@ class DataCommand(TaxiCommand):
         given = {variable: value for variable, value in asked.items() if value is not None and value is not False}
         with environment({variable: str(value).lower() for variable, value in given.items()}):
             super().invoke(ctx)
-
-
-def check_file(option: str, file: Path | None, suffixes: tuple[str, ...]) -> None:
-    """Refuse a file name that can't be written, before hours of work.
-
-    Raises:
-        ParameterError: another suffix, no such folder, or no permission.
-    """
-    if file is None:
-        return
-    if file.suffix.lower() not in suffixes:
-        raise ParameterError(f"{option} is {str(file)!r}: the name must end in {' or '.join(suffixes)}.")
-    folder = file.parent
-    if not folder.is_dir():
-        raise ParameterError(f"{option} is {str(file)!r}: there is no folder {str(folder)!r}. Create it first.")
-    if not os.access(file if file.exists() else folder, os.W_OK):
-        raise ParameterError(f"{option} is {str(file)!r}: it can't be written. Check its permissions.")

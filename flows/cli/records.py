@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import click
 
 from flows.cli.common import Row, TaxiGroup, echo, print_models, print_rows
-from flows.cli.options import check_file
 from flows.cli.report import show as show_record
 from flows.errors import ParameterError
+from flows.outputs import check_file
 
 if TYPE_CHECKING:
     from flows.diff import RecordDiff

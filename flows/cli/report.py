@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.cli.common import TaxiCommand, stdout_console
-from flows.cli.options import check_file
+from flows.outputs import check_file, writing
 
 if TYPE_CHECKING:
     from flows.find import AnyRecord
@@ -39,7 +39,8 @@ def check_report(file: Path | None) -> None:
 def finish(record: AnyRecord, location: str, as_json: bool, report: Path | None) -> None:
     """Write the report asked for, then print the record."""
     if report is not None:
-        write_page(record, report)
+        with writing(report, location):
+            write_page(record, report)
     if as_json:
         click.echo(record.model_dump_json(indent=2))
     else:

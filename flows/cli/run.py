@@ -11,7 +11,8 @@ import click
 
 from flows.cli.common import stdout_console
 from flows.cli.launch import check_prefect, import_libraries, launch, refuse_missing_source
-from flows.cli.options import DataCommand, DataOptions, check_file, data_options
+from flows.cli.options import DataCommand, DataOptions, data_options
+from flows.outputs import check_file, refuse_to_overwrite, writing
 
 if TYPE_CHECKING:
     from flows.model import ExperimentSpec
@@ -31,14 +32,16 @@ class Output:
     labels: Path | None
     clusters: Path | None
 
-    def check(self) -> None:
-        """Refuse file names that can't be written, before hours of work.
+    def check(self, spec: ExperimentSpec) -> None:
+        """Refuse files that can't be written, or that are read, before hours of work.
 
         Raises:
-            ParameterError: another suffix, no such folder, or no permission.
+            ParameterError: the message says why.
         """
         check_file("--labels", self.labels, LABEL_SUFFIXES)
         check_file("--clusters", self.clusters, CLUSTER_SUFFIXES)
+        if not spec.use_minio:
+            refuse_to_overwrite("--clusters", self.clusters, spec.data_source)
 
 
 def experiment_command(name: str, pipeline: Pipeline, summary: str, source: click.Parameter) -> click.Command:
@@ -78,7 +81,7 @@ def experiment_command(name: str, pipeline: Pipeline, summary: str, source: clic
             weekdays=data.weekdays,
         )
         output = Output(as_json, labels, clusters)
-        output.check()
+        output.check(spec)
         check_prefect(load_settings())
         finish(run_pipeline(pipeline, spec), output)
 
@@ -140,11 +143,13 @@ def finish(result: ExperimentResult, output: Output) -> None:
     if output.labels is not None:
         from flows.steps.export import export_labels
 
-        export_labels(result.labels(), output.labels)
+        with writing(output.labels, result.location):
+            export_labels(result.labels(), output.labels)
     if output.clusters is not None:
         from flows.steps.export import export_clusters
 
-        export_clusters(result.clusters(), output.clusters)
+        with writing(output.clusters, result.location):
+            export_clusters(result.clusters(), output.clusters)
     if output.as_json:
         click.echo(result.record.model_dump_json(indent=2))
         return

@@ -48,7 +48,7 @@ def _k_distances(spec: ExperimentSpec, min_samples_values: Sequence[int]) -> KDi
     from flows.steps.suggest import suggest as step
     from flows.work import ingest, prepare
 
-    with open_run("suggest", None, spec, judges=False) as run:
+    with open_run("suggest", None, spec, judges=False, records=False) as run:
         points = prepare(run, ingest(run))
         return step(points, min_samples_values, spec.seed, run.n_jobs)
 

@@ -190,4 +190,4 @@ def test_a_prefect_api_that_is_down_is_named_before_work(calls: Calls, monkeypat
 def test_an_export_that_exists_may_be_replaced(calls: Calls, tmp_path: Path) -> None:
     file = tmp_path / "labels.npy"
     file.touch()
-    run_module.Output(as_json=True, labels=file, clusters=None).check()
+    run_module.Output(as_json=True, labels=file, clusters=None).check(ExperimentSpec(data_source=("x",)))
