@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scripts.telemetry.dashboards import DASHBOARDS
 from scripts.telemetry.grafana import alert_rules
-from scripts.telemetry.prometheus import alerting_rules, recording_rules
+from scripts.telemetry.prometheus import alerting_rules, pushed_metrics, recording_rules
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -17,6 +17,7 @@ def files() -> Mapping[str, str]:
     return {
         "charts/prometheus/files/rules/recordings.yaml": recording_rules(),
         "charts/prometheus/files/rules/alerts.yaml": alerting_rules(),
+        "charts/prometheus/files/pushed.yaml": pushed_metrics(),
         "charts/grafana/files/alerting/rules.yaml": alert_rules(),
         **{f"charts/grafana/files/dashboards/{name}.json": make() for name, make in DASHBOARDS.items()},
     }

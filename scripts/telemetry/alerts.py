@@ -168,6 +168,20 @@ PLATFORM = (
         "happened meanwhile, as far back as the server keeps events (7 days).",
     ),
     Alert(
+        name="ExporterNotReading",
+        value=f"time() - {metrics.EXPORTER_LAST_READ.name} unless on () {_silent('prefect-server')}",
+        threshold=600,
+        for_minutes=5,
+        severity="warning",
+        summary="The exporter has not read Prefect's events to the end for {{ $value | humanizeDuration }}",
+        description="Runs that end while the stream of events is broken are not counted until it does. "
+        "`kubectl logs -n taxi-flows exporter-0`.",
+        runbook="Its log says at each reading what Prefect's API answers. After an outage of days a reading takes some "
+        "minutes. An answer that is not Prefect's: look at the server and at what stands before it "
+        "(`kubectl logs -n taxi-platform deployment/prefect-server`). A single event can't cause it: what can't be "
+        "read is passed over and counted in `prefect_exporter_bad_events_total`.",
+    ),
+    Alert(
         name="OperatorNotReconciling",
         value=f"{_silent('operator')} or "
         f"(time() - {metrics.RECONCILE_LAST_SUCCESS.name} > {STALE_SECONDS} unless on () {_silent('prefect-server')})",

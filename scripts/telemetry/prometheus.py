@@ -1,12 +1,34 @@
-"""Recording and alerting rules as Prometheus reads them."""
+"""Recording and alerting rules, and what is taken of the Pushgateway, as Prometheus reads them."""
 
 from __future__ import annotations
 
 import yaml
 
+from flows.metrics import GROUPING_LABELS, METRICS, PUSH_JOB
 from scripts.telemetry.alerts import ALERTS
 from scripts.telemetry.model import EVALUATED_EVERY, Alert
 from scripts.telemetry.recordings import RECORDINGS
+
+JOB_OF_SOURCE = {"run": PUSH_JOB, "backup": "postgresql"}
+"""Who pushes: the job of each source of pushed metrics."""
+
+
+def pushed_metrics() -> str:
+    """What is kept of the Pushgateway's answer: whoever may push there may push a series of any name and labels.
+
+    Without this a push could make `up`, `ALERTS` or another target's counts, as the labels of a push are kept.
+    """
+    kept, labels = [], {"job", *GROUPING_LABELS}
+    for source, job in JOB_OF_SOURCE.items():
+        of_source = [one for one in METRICS if one.source == source]
+        kept.append(f"(?:{'|'.join(one.name for one in of_source)});{job}")
+        labels |= {label for one in of_source for label in one.labels}
+    return as_yaml(
+        [
+            {"source_labels": ["__name__", "job"], "regex": "|".join(kept), "action": "keep"},
+            {"regex": "|".join(["__name__", *sorted(labels)]), "action": "labelkeep"},
+        ]
+    )
 
 
 def recording_rules() -> str:

@@ -10,6 +10,7 @@ ALL_FINE = {
     **{f'up{{job="{job}"}}': "1x3000" for job in ("exporter", "operator", "pushgateway", "prefect-server", "minio")},
     "prefect_exporter_connected": "1x3000",
     "prefect_exporter_last_poll_timestamp_seconds": "0+60x3000",
+    "prefect_exporter_last_read_timestamp_seconds": "0+60x3000",
     "taxi_operator_last_success_timestamp_seconds": "0+60x3000",
 }
 """What is silent by itself; a case puts its own series over it."""
@@ -196,6 +197,26 @@ CASES = (
         "Prefect is down: another alert's",
         {"prefect_exporter_connected": "1x9 0x60", **down("prefect-server")},
         silent=(8, 16, 28),
+    ),
+    Case(
+        "ExporterNotReading",
+        "each reading fails for half an hour",
+        {"prefect_exporter_last_read_timestamp_seconds": "0+60x9 540x29 2400+60x60"},
+        (26, 38),
+        (8, 18, 23, 45),
+    ),
+    Case(
+        "ExporterNotReading",
+        "it has not read since its start",
+        {"prefect_exporter_last_read_timestamp_seconds": "0x60"},
+        (17, 50),
+        (8,),
+    ),
+    Case(
+        "ExporterNotReading",
+        "Prefect is down: another alert's",
+        {"prefect_exporter_last_read_timestamp_seconds": "0+60x9 540x29", **down("prefect-server")},
+        silent=(8, 26, 28),
     ),
     Case("OperatorNotReconciling", "it does not answer", down("operator"), (16, 28), (8, 12, 32)),
     Case("OperatorNotReconciling", "it is gone", gone("operator"), (21,), (8, 32)),
