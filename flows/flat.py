@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flows.atomic import replacing
 from flows.model import ExperimentRecord
 from flows.steps.rank import METRICS
+from flows.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +54,17 @@ def flat_row(record: ExperimentRecord) -> dict[str, Value]:
     }
 
 
+def _without_formulas(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Text that a spreadsheet would run as a formula gets an apostrophe before it; numbers stay numbers.
+
+    Control characters are escaped: Python's csv module writes a carriage return, which ends a line, without quotes.
+    https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    if column.dtype != "string":
+        return column
+    return column.str.replace(r"^(?=[=+\-@\t\r\n])", "'", regex=True).map(printable, na_action="ignore")
+
+
 def flat_table(records: Sequence[ExperimentRecord]) -> pd.DataFrame:
     """The records as a data frame, in their order; numbers that may be missing are nullable columns."""
     import pandas as pd
@@ -69,6 +81,6 @@ def export_records(records: Sequence[ExperimentRecord], path: Path, form: Format
     table = flat_table(records)
     with replacing(path) as file:
         if form == "csv":
-            file.write(table.to_csv(index=False).encode())
+            file.write(table.apply(_without_formulas).to_csv(index=False).encode())
         else:
             table.to_parquet(file, index=False)

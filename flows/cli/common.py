@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from flows.errors import TaxiFlowsError
+from flows.text import escape_what_it_can_not_write, printable, printable_lines
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,6 +34,8 @@ class TaxiCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command; TAXI_DEBUG=1 adds the traceback to a message."""
+        for stream in (sys.stdout, sys.stderr):
+            escape_what_it_can_not_write(stream)
         try:
             super().invoke(ctx)
         except TaxiFlowsError as error:
@@ -71,7 +74,7 @@ def print_error(message: str) -> None:
     """Print one message on stderr."""
     if debugging():
         traceback.print_exc()
-    echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    echo(f"{click.style('error:', fg='red', bold=True)} {printable_lines(message)}", err=True)
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -96,7 +99,8 @@ def stdout_console(pipe_width: int | None = None) -> Console:
         def on_broken_pipe(self) -> None:
             raise  # rich calls this while it handles the BrokenPipeError
 
-    return _Console(width=None if sys.stdout.isatty() else pipe_width)
+    # Names of files may hold [brackets] or :colons:, which rich takes for styles and pictures.
+    return _Console(width=None if sys.stdout.isatty() else pipe_width, markup=False, emoji=False)
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Row], *, as_json: bool) -> None:
@@ -134,7 +138,7 @@ def _text(value: Cell) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "" if value is None else value
+    return "" if value is None else printable(value)
 
 
 @contextmanager
@@ -159,13 +163,13 @@ def download_progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         tasks = {}
 
         def tell(name: str, done: int, whole: int) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(name, total=whole)
+                tasks[name] = bar.add_task(printable(name), total=whole)
             bar.update(tasks[name], completed=done)
 
         yield tell

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.cli.common import Row, TaxiGroup, download_progress, print_error, print_models, print_rows
+from flows.cli.common import Row, TaxiGroup, download_progress, echo, print_error, print_models, print_rows
 from flows.errors import SourceError
+from flows.text import printable
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -50,10 +51,15 @@ def put(files: tuple[str, ...], key: str | None, as_json: bool) -> None:
 def ls(prefix: str, as_json: bool) -> None:
     """List the objects whose key begins with PREFIX."""
     from flows.settings import load_settings
-    from flows.store import open_store
+    from flows.source_names import shorten
+    from flows.store import key_fault, open_store
 
     settings = load_settings()
-    objects = open_store(settings).list(settings.data_bucket, prefix)
+    listed = list(open_store(settings).list(settings.data_bucket, prefix))
+    objects = [found for found in listed if key_fault(found.key) is None]
+    passed_over = [repr(found.key) for found in listed if key_fault(found.key) is not None]
+    if passed_over:
+        echo(f"passed over, as no data source can have such a name: {shorten(passed_over)}", err=True)
     rows: list[Row] = [
         {"key": found.key, "size_bytes": found.size_bytes, "modified": found.modified.isoformat(timespec="seconds")}
         for found in objects
@@ -101,7 +107,7 @@ def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
         print_models(reports)
     else:
         for report in reports:
-            click.echo("\n".join(_report_lines(report)))
+            click.echo("\n".join(map(printable, _report_lines(report))))
     if refused:
         raise click.exceptions.Exit(FAILED)
 

@@ -13,6 +13,7 @@ from flows.cli.common import Row, TaxiGroup, echo, print_models, print_rows
 from flows.cli.report import show as show_record
 from flows.errors import ParameterError
 from flows.outputs import check_file
+from flows.text import printable
 
 if TYPE_CHECKING:
     from flows.diff import RecordDiff
@@ -96,7 +97,9 @@ def diff(first: str, second: str, as_json: bool) -> None:
         return
     print_rows(("", "A", "B", "B - A"), list(_diff_rows(found)), as_json=False)
     agreement = found.adjusted_rand
-    click.echo(f"adjusted Rand  {agreement.reason if agreement.value is None else f'{agreement.value:.4f}'}")
+    click.echo(
+        f"adjusted Rand  {printable(str(agreement.reason)) if agreement.value is None else f'{agreement.value:.4f}'}"
+    )
 
 
 @records.command()
@@ -115,7 +118,7 @@ def export(file: Path, form: str | None, since: str | None, adapter: str | None,
     if not found.records:
         raise ParameterError("no record matches: `taxi-flows records ls` lists those that are there.")
     export_records(found.records, file, chosen)
-    click.echo(f"{file}: {len(found.records):,} records")
+    click.echo(f"{printable(str(file))}: {len(found.records):,} records")
 
 
 def _browse(
@@ -131,7 +134,7 @@ def _browse(
     if found.n_older_schema:
         echo(f"left out: {found.n_older_schema} of another schema version", err=True)
     for key in found.corrupt:
-        echo(f"left out: {key} is no record", err=True)
+        echo(f"left out: {printable(key)} is no record", err=True)
     return found
 
 

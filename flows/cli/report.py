@@ -9,6 +9,7 @@ import click
 
 from flows.cli.common import TaxiCommand, stdout_console
 from flows.outputs import check_file, writing
+from flows.text import printable
 
 if TYPE_CHECKING:
     from flows.find import AnyRecord
@@ -97,4 +98,4 @@ def report(record_id: str, output: Path) -> None:
     store = open_store(settings)
     found = latest_record(store, settings) if record_id == "latest" else find_record(store, settings, record_id)
     write_page(found.record, output)
-    click.echo(f"{output}: {found.record.flow} {found.record.id}")
+    click.echo(f"{printable(str(output))}: {found.record.flow} {found.record.id}")

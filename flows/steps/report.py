@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flows.model import ExperimentRecord, FileFingerprint, Metric
 from flows.source_names import months_in_words
+from flows.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,8 +26,10 @@ def render(record: ExperimentRecord, console: Console, location: str | None = No
         console: colours only a terminal, and not with NO_COLOR.
         location: of the record, for people; its key by default.
     """
+    from rich.text import Text
+
     console.print(result_table(record))
-    console.print(f"record  {location or record.key}", soft_wrap=True, markup=False, highlight=False)
+    console.print(Text(f"record  {printable(location or record.key)}"), soft_wrap=True)
 
 
 def in_all(files: Sequence[FileFingerprint]) -> str:
@@ -43,7 +46,8 @@ def to_text(record: ExperimentRecord, location: str | None = None) -> str:
     from rich.console import Console
 
     sink = StringIO()
-    render(record, Console(file=sink, width=_TEXT_WIDTH, color_system=None, force_terminal=False), location)
+    console = Console(file=sink, width=_TEXT_WIDTH, color_system=None, force_terminal=False, markup=False, emoji=False)
+    render(record, console, location)
     return "\n".join(line.rstrip() for line in sink.getvalue().splitlines())
 
 
@@ -59,7 +63,7 @@ def result_table(record: ExperimentRecord) -> Table:
     for section in (_source, _points, _clustering, _quality, _cost):
         for name, value in section(record):
             # Names of files may hold brackets, which are markup in a str.
-            table.add_row(name, Text(value, style="bold yellow" if name == "flag" else ""))
+            table.add_row(name, Text(printable(value), style="bold yellow" if name == "flag" else ""))
         table.add_section()
     return table
 

@@ -9,6 +9,7 @@ from flows.model import ONE_BLOB_NOTE, FileFingerprint, Metric
 from flows.steps.rank import METRICS
 from flows.steps.report import in_all
 from flows.sweep_model import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
+from flows.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -26,27 +27,27 @@ def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
     for place, cell in enumerate(record.cells):
         table.add_row("best" if place == record.best else "", *_cell(cell))
     console.print(table)
-    console.print(f"best by {record.spec.metric}: {record.best_reason}", markup=False, highlight=False)
+    _print(console, f"best by {record.spec.metric}: {record.best_reason}")
     _print_failures(record.cells, console)
     if any(cell.clustering and cell.clustering.one_blob for cell in record.cells):
         console.print(f"one blob: one cluster holds more than half of the trips; {ONE_BLOB_NOTE}", highlight=False)
     if record.points.note:
-        console.print(record.points.note, markup=False, highlight=False)
+        _print(console, record.points.note)
     _print_skipped(record, console)
-    console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+    _print(console, f"record  {printable(location)}", soft_wrap=True)
 
 
 def _print_skipped(record: SweepRecord | ComparisonRecord, console: Console) -> None:
     for file in record.source:
         if file.skipped.n:
-            console.print(f"skipped {file.skipped} of {file.name}", markup=False, highlight=False)
+            _print(console, f"skipped {file.skipped} of {printable(file.name)}")
 
 
 def _print_failures(cells: Sequence[Cell], console: Console) -> None:
     for cell in cells:
         if cell.status == "failed":
             setting = f"{cell.adapter}, eps {cell.eps:g} km, min_samples {cell.min_samples}"
-            console.print(f"failed: {setting}: {cell.reason}", markup=False, highlight=False)
+            _print(console, f"failed: {setting}: {cell.reason}")
 
 
 def render_comparison(record: ComparisonRecord, console: Console, location: str) -> None:
@@ -76,9 +77,9 @@ def render_comparison(record: ComparisonRecord, console: Console, location: str)
     console.print(table)
     _print_failures(record.cells, console)
     for reason in sorted({reason for one in record.overall for reason in (one.speed_up.reason,) if reason}):
-        console.print(reason, markup=False, highlight=False)
+        _print(console, reason)
     _print_skipped(record, console)
-    console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+    _print(console, f"record  {printable(location)}", soft_wrap=True)
 
 
 def render_aggregate(record: AggregateRecord, console: Console, location: str) -> None:
@@ -109,17 +110,16 @@ def render_aggregate(record: AggregateRecord, console: Console, location: str) -
     console.print(table)
     for test in record.tests:
         found = f"p = {test.p_value:.4g}" if test.p_value is not None else f"no test: {test.reason}"
-        console.print(
+        _print(
+            console,
             f"{test.first} against {test.second}, {test.n_pairs} pairs, {test.test}: {found}; "
             f"median ratio of runtimes {_number(test.median_ratio)}",
-            markup=False,
-            highlight=False,
         )
     for name in record.corrupt:
-        console.print(f"left out, corrupt: {name}", markup=False, highlight=False)
+        _print(console, f"left out, corrupt: {printable(name)}")
     if record.n_older_schema:
-        console.print(f"left out, of another schema version: {record.n_older_schema}", markup=False, highlight=False)
-    console.print(f"record  {location}", soft_wrap=True, markup=False, highlight=False)
+        _print(console, f"left out, of another schema version: {record.n_older_schema}")
+    _print(console, f"record  {printable(location)}", soft_wrap=True)
 
 
 def sweep_text(record: SweepRecord, location: str) -> str:
@@ -152,10 +152,19 @@ class _Sink:
         from rich.console import Console
 
         self._text = StringIO()
-        self.console = Console(file=self._text, width=_TEXT_WIDTH, color_system=None, force_terminal=False)
+        self.console = Console(
+            file=self._text, width=_TEXT_WIDTH, color_system=None, force_terminal=False, markup=False, emoji=False
+        )
 
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self._text.getvalue().splitlines())
+
+
+def _print(console: Console, text: str, soft_wrap: bool = False) -> None:
+    """Print words that may hold names and messages, as they are."""
+    from rich.text import Text
+
+    console.print(Text(printable_lines(text)), soft_wrap=soft_wrap)
 
 
 def _table(title: str) -> Table:
@@ -163,7 +172,9 @@ def _table(title: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    return Table(box=box.SIMPLE, title=Text(title), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False)
+    return Table(
+        box=box.SIMPLE, title=Text(printable(title)), title_justify="left", padding=(0, 1, 0, 0), pad_edge=False
+    )
 
 
 def _source(files: Sequence[FileFingerprint]) -> str:
