@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeVar
 
 import httpx
 
+from flows.atomic import remove_abandoned
 from flows.errors import SourceError, SourceNotFoundError
 
 Progress = Callable[[str, int, int], None]
@@ -28,6 +29,9 @@ _FIRST_PAUSE_SECONDS = 1.0
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 # Storage behind a content network answers 403 for an object that isn't there.
 _ABSENT_STATUS = frozenset({403, 404, 410})
+
+_ABANDONED_SECONDS = 7 * 86_400.0
+"""So long a download that broke off waits to be gone on with."""
 
 Result = TypeVar("Result")
 
@@ -86,9 +90,9 @@ class Downloader:
         digest = hashlib.sha256(f"{remote.url} {remote.validator} {remote.size_bytes}".encode()).hexdigest()[:16]
         partial = self._folder / f"{remote.name}.{digest}.part"
         self._folder.mkdir(parents=True, exist_ok=True)
-        for stale in self._folder.glob(f"{remote.name}.*.part"):
-            if stale != partial:
-                stale.unlink(missing_ok=True)
+        others = [one for one in self._folder.glob("*.part") if one != partial]
+        remove_abandoned([one for one in others if one.name.startswith(f"{remote.name}.")], age_seconds=-1)
+        remove_abandoned(others, _ABANDONED_SECONDS)
         with partial.open("ab") as file:
             _lock(file, remote)
             self._retry(remote.url, lambda: self._receive(remote, file))

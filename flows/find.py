@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from flows.errors import StoreError
 from flows.model import ExperimentRecord
-from flows.records import dated_stem
+from flows.records import dated_stem, is_date_folder, is_record_name
 from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def _of_latest_days(store: ObjectStore, settings: Settings) -> Iterator[ObjectIn
     """The records of each kind's latest day; a sweep's cells lie in a folder of their own."""
     bucket = settings.experiments_bucket
     for kind in KINDS:
-        day = max(store.folders(bucket, f"{kind}/date="), default=None)
+        day = max(filter(is_date_folder, store.folders(bucket, f"{kind}/date=")), default=None)
         if day is not None:
             objects = store.list(bucket, day)
-            yield from (one for one in objects if one.key.endswith(".json") and "/" not in one.key[len(day) :])
+            yield from (one for one in objects if is_record_name(one.key[len(day) :]))
 
 
 def _read(store: ObjectStore, settings: Settings, key: str) -> Found:

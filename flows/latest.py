@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flows.errors import SourceNotFoundError
-from flows.source_names import FIRST_MONTHS
+from flows.source_names import FIRST_MONTHS, is_hidden
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -36,7 +36,11 @@ def latest_month(store: ObjectStore, settings: Settings) -> Month:
         SourceNotFoundError: no name in the data bucket holds a service and a month.
         StoreError: the store does not answer.
     """
-    months = [found for one in store.list(settings.data_bucket) if (found := month_of(one.key)) is not None]
+    months = [
+        found
+        for one in store.list(settings.data_bucket)
+        if not any(map(is_hidden, one.key.split("/"))) and (found := month_of(one.key)) is not None
+    ]
     if not months:
         raise SourceNotFoundError(
             f"no data_source was named, and bucket {settings.data_bucket} of {store.describe()} holds no file whose "

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -386,7 +386,7 @@ class ExperimentRecord(Measured):
     id: str
     flow: str
     sweep_id: str | None = None
-    created: datetime
+    created: AwareDatetime
     key: str
     clusters_key: str
     spec: ExperimentSpec

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from flows.errors import ParameterError, StoreError
 from flows.model import ExperimentRecord
+from flows.store.protocol import key_fault
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _ROOT = "experiments/"
 _PROBE_BYTES = 1 << 18
 _ID_TIME = "%Y%m%dT%H%M%SZ"
+_DATE_FOLDER = re.compile(r"(?:^|/)date=\d{4}-\d{2}-\d{2}/$")
 _ID = re.compile(r"(\d{4})(\d{2})(\d{2})T\d{6}Z-[0-9a-f]{8}")
 
 
@@ -118,14 +120,24 @@ def date_folders(
     """Prefixes of the keys of each UTC date that has records, both days included, the oldest first."""
     first = f"{_ROOT}date={first_day.isoformat()}/" if first_day is not None else ""
     last = f"{_ROOT}date={last_day.isoformat()}/" if last_day is not None else "~"
-    return sorted(
-        folder for folder in store.folders(settings.experiments_bucket, f"{_ROOT}date=") if first <= folder <= last
-    )
+    folders = store.folders(settings.experiments_bucket, f"{_ROOT}date=")
+    return sorted(folder for folder in folders if is_date_folder(folder) and first <= folder <= last)
+
+
+def is_record_name(name: str) -> bool:
+    """Whether a file is named as a record is: `<id>.json`."""
+    return name.endswith(".json") and _ID.fullmatch(name.removesuffix(".json")) is not None
+
+
+def is_date_folder(folder: str) -> bool:
+    """Whether the last part of a prefix is `date=YYYY-MM-DD/`, not a folder of somebody else's."""
+    return _DATE_FOLDER.search(folder) is not None
 
 
 def record_keys(store: ObjectStore, settings: Settings, folder: str) -> list[str]:
-    """Keys of the records of one date, the oldest first: ids begin with their time."""
-    return [found.key for found in store.list(settings.experiments_bucket, folder) if found.key.endswith(".json")]
+    """Keys of the records of one date, the oldest first: ids begin with their time. Hidden files are passed over."""
+    keys = (found.key for found in store.list(settings.experiments_bucket, folder))
+    return [key for key in keys if key.endswith(".json") and key_fault(key) is None]
 
 
 def newest_first(store: ObjectStore, settings: Settings, since: date | None) -> Iterator[str]:

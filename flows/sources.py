@@ -24,6 +24,7 @@ from flows.source_names import (
     shorten,
 )
 from flows.store import MAX_KEY_BYTES, LocalStore, key_fault
+from flows.text import printable
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -175,7 +176,7 @@ def _say_passed_over(entry: str, found: Matches) -> None:
 @cache
 def _warn(message: str) -> None:
     """Say it once, though a command looks for its source before it runs the flow that does."""
-    _LOG.warning("%s", message)
+    _LOG.warning("%s", printable(message))
 
 
 def _refuse_folders(entry: str, found: Matches) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from flows.model import (
     ClusterCounts,
@@ -124,7 +124,7 @@ class SweepRecord(Frozen):
     schema_version: Literal[1] = 1
     id: str
     flow: str
-    created: datetime
+    created: AwareDatetime
     key: str
     spec: GridSpec
     settings: RecordedSettings
@@ -161,7 +161,7 @@ class ComparisonRecord(Frozen):
     schema_version: Literal[1] = 1
     id: str
     flow: str
-    created: datetime
+    created: AwareDatetime
     key: str
     spec: GridSpec
     settings: RecordedSettings
@@ -239,7 +239,7 @@ class AggregateRecord(Frozen):
     schema_version: Literal[1] = 1
     id: str
     flow: str
-    created: datetime
+    created: AwareDatetime
     key: str
     first_day: date
     last_day: date

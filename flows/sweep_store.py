@@ -14,6 +14,7 @@ A comparison's is the same below `comparisons/`.
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["sweeps", "comparisons", "aggregates"]
 Kept = TypeVar("Kept", bound=BaseModel)
+
+_NUMBER = re.compile(r"(\d+)\.json")
 
 EXPIRING = {"expire": "labels-7d"}
 """The tag that MinIO's rule of the same name deletes objects by."""
@@ -141,7 +144,8 @@ class Folder:
     def _numbered(self, name: str) -> list[tuple[int, str]]:
         beginning = f"{self._prefix}{name}-"
         keys = [found.key for found in self._store.list(self._bucket, beginning)]
-        return [(int(key[len(beginning) :].removesuffix(".json")), key) for key in keys]
+        numbers = [(_NUMBER.fullmatch(key[len(beginning) :]), key) for key in keys]
+        return [(int(match[1]), key) for match, key in numbers if match]
 
     def _read(self, key: str, model: type[Kept]) -> Kept:
         try:

@@ -6,15 +6,18 @@ store, so `TAXI_STORE_DIR` may point at it.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from flows.errors import ParameterError, PlatformError
+from flows.errors import ParameterError, PlatformError, StoreError
 from flows.operator.kube import Cluster
 from flows.operator.kubectl import Kubectl
 from flows.settings import Settings
-from flows.store import LocalStore, ObjectStore
+from flows.source_names import shorten
+from flows.store import LocalStore, ObjectStore, key_fault
 
 DUMP = "prefect.dump"
 _SERVER = "deployment/prefect-server"
@@ -31,6 +34,7 @@ def backup(folder: Path, kubectl: Kubectl, cluster: Cluster, settings: Settings,
 
     Raises:
         ParameterError: the folder holds something.
+        PlatformError: objects were left out, as no file can have their keys; everything else is there.
         ClusterError: the stack is not there, or does not answer.
         StoreError: MinIO or the folder refuses.
     """
@@ -41,9 +45,17 @@ def backup(folder: Path, kubectl: Kubectl, cluster: Cluster, settings: Settings,
     partial = folder / f"{DUMP}.part"
     kubectl.run(*_POSTGRES, f"{_LOGIN}exec pg_dump --format=custom", stdout=partial)
     partial.rename(folder / DUMP)
+    left_out: list[str] = []
     with _minio(kubectl, cluster) as store:
         for bucket in _buckets(settings):
-            say(f"bucket {bucket}: {_copy(store, LocalStore(folder), bucket)} objects")
+            copied = _copy(store, LocalStore(folder), bucket)
+            say(f"bucket {bucket}: {copied.n_objects} objects")
+            left_out += [f"{bucket}/{key!r}" for key in copied.left_out]
+    if left_out:
+        raise PlatformError(
+            f"{len(left_out)} objects are not in the backup, as no file can have their keys: {shorten(left_out)}. "
+            f"Everything else is in {folder}. Delete or rename them in MinIO."
+        )
 
 
 def restore(folder: Path, kubectl: Kubectl, cluster: Cluster, settings: Settings, say: Say, force: bool) -> None:
@@ -77,21 +89,49 @@ def restore(folder: Path, kubectl: Kubectl, cluster: Cluster, settings: Settings
     kubectl.run("rollout", "status", _SERVER, _READY)
     with _minio(kubectl, cluster) as store:
         for bucket in _buckets(settings):
-            say(f"bucket {bucket}: {_copy(LocalStore(folder), store, bucket)} objects")
+            copied = _copy(LocalStore(folder), store, bucket)
+            say(f"bucket {bucket}: {copied.n_objects} objects")
+            if copied.left_out:  # hidden files, which are no part of a backup
+                say(f"bucket {bucket}: passed over {shorten(copied.left_out)}")
 
 
 def _buckets(settings: Settings) -> tuple[str, str]:
     return settings.data_bucket, settings.experiments_bucket
 
 
-def _copy(source: ObjectStore, target: ObjectStore, bucket: str) -> int:
-    """Objects of a bucket, each written whole and checked."""
-    n_objects = 0
+class _Copied(NamedTuple):
+    n_objects: int
+    left_out: list[str]
+
+
+def _copy(source: ObjectStore, target: ObjectStore, bucket: str) -> _Copied:
+    """Objects of a bucket, each written whole and checked. Keys that the target can't hold are left out."""
+    n_objects, left_out = 0, []
     for found in source.list(bucket):
-        with source.local_path(bucket, found.key) as file:
-            target.put_file(bucket, found.key, file)
+        if key_fault(found.key) is not None:
+            left_out.append(found.key)
+            continue
+        try:
+            with source.local_path(bucket, found.key) as file:
+                target.put_file(bucket, found.key, file)
+        except StoreError as error:
+            if not _is_of_its_name(error.__cause__):
+                raise
+            left_out.append(found.key)
+            continue
         n_objects += 1
-    return n_objects
+    return _Copied(n_objects, left_out)
+
+
+def _is_of_its_name(cause: BaseException | None) -> bool:
+    """Whether a file can't be written for its name: too long, or a folder where another has a file."""
+    return isinstance(cause, OSError) and cause.errno in {
+        errno.ENAMETOOLONG,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ENOTEMPTY,
+    }
 
 
 @contextmanager

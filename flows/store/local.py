@@ -14,7 +14,7 @@ from io import BufferedRandom, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from flows.atomic import PARTIAL_SUFFIX, replacing
+from flows.atomic import PARTIAL_SUFFIX, is_partial, remove_abandoned, replacing
 from flows.errors import StoreError
 from flows.store.protocol import NO_TAGS, ObjectInfo, Sent, check_names
 
@@ -151,11 +151,13 @@ def _scan(folder: Path, start: str) -> list[os.DirEntry[str]]:
     """Entries whose names begin with `start`, in the order that their keys sort in."""
     try:
         with os.scandir(folder) as entries:
-            found = [one for one in entries if one.name.startswith(start) and not _is_partial(one.name)]
+            listed = list(entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise StoreError(f"{folder} can't be listed: {error.strerror}. {_advice(error)}") from error
+    remove_abandoned(Path(one.path) for one in listed if is_partial(one.name))
+    found = [one for one in listed if one.name.startswith(start) and not _is_partial(one.name)]
     return sorted(found, key=lambda entry: f"{entry.name}/" if entry.is_dir() else entry.name)
 
 

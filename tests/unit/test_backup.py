@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import pytest
+from minio import Minio
 
 from flows.errors import ClusterError, ParameterError, PlatformError
 from flows.operator import backup as module
@@ -16,6 +18,8 @@ from flows.operator.kube import Cluster
 from flows.operator.kubectl import Kubectl
 from flows.settings import load_settings
 from flows.store import LocalStore
+from flows.store.minio import MinioStore
+from tests.unit.s3_server import KEYS, s3_server
 
 NOBODY = cast(Cluster, None)
 
@@ -72,6 +76,36 @@ def test_what_was_backed_up_comes_back(tmp_path: Path, minio: LocalStore) -> Non
     assert minio.get_bytes("taxi-experiments", "experiments/date=2026-01-01/a.json") == b"{}"
     order = [call.split()[0] if "pg_restore" not in call else "pg_restore" for call in kubectl.calls]
     assert order == ["exec", "scale", "wait", "pg_restore", "scale", "rollout"]
+
+
+def test_keys_that_are_no_files_are_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = ["folder/", ".DS_Store", ".ipynb_checkpoints/a.csv", "b.csv/c.csv", "x" * 300]
+    names = ["a.csv", *odd, "b.csv", "zz/d.csv"]
+    with s3_server("taxi-data", "taxi-experiments") as endpoint:
+        client = Minio(endpoint, *KEYS, secure=False, region="us-east-1")
+        for name in names:
+            client.put_object("taxi-data", name, io.BytesIO(name.encode()), len(name))
+
+        @contextmanager
+        def opened(*_: object) -> Iterator[MinioStore]:
+            yield MinioStore(endpoint, *KEYS, secure=False)
+
+        monkeypatch.setattr(module, "_minio", opened)
+        with pytest.raises(PlatformError, match=f"{len(odd)} objects are not in the backup") as refusal:
+            backup(tmp_path / "b", recorder(), NOBODY, load_settings(), print)
+    assert all(f"taxi-data/{name!r}" in str(refusal.value) for name in odd)
+    kept = {str(file.relative_to(tmp_path / "b")) for file in (tmp_path / "b").rglob("*") if file.is_file()}
+    assert kept == {"prefect.dump", "taxi-data/a.csv", "taxi-data/b.csv", "taxi-data/zz/d.csv"}
+
+
+def test_hidden_files_are_not_restored(tmp_path: Path, minio: LocalStore) -> None:
+    LocalStore(tmp_path / "b").put_bytes("taxi-data", "a.csv", b"x")
+    (tmp_path / "b" / "prefect.dump").touch()
+    (tmp_path / "b" / "taxi-data" / ".DS_Store").touch()
+    told = list[str]()
+    restore(tmp_path / "b", recorder(), NOBODY, load_settings(), told.append, force=False)
+    assert "bucket taxi-data: passed over .DS_Store" in told
+    assert [one.key for one in minio.list("taxi-data")] == ["a.csv"]
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

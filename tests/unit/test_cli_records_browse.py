@@ -12,10 +12,13 @@ from click.testing import CliRunner, Result
 
 from flows.cli import main
 from flows.diff import RecordDiff
+from flows.find import latest_record
 from flows.flat import flat_row
 from flows.model import ExperimentRecord, Metric
+from flows.period import load_period
 from flows.settings import load_settings
 from flows.store import open_store
+from flows.text import printable
 from tests.unit.builders import CREATED, an_experiment_record
 
 GREEN = "green_tripdata_2016-01.parquet"
@@ -123,6 +126,79 @@ def difference(first: ExperimentRecord, second: ExperimentRecord) -> RecordDiff:
     done = records("diff", first.id, second.id, "--json")
     assert done.exit_code == 0, done.stderr
     return RecordDiff.model_validate_json(done.stdout)
+
+
+@pytest.mark.parametrize("source", ["=cmd|' /C calc'!A0.csv", "+1.csv", "-1.csv", "@a.csv", "\ta.csv", "\ra.csv"])
+def test_text_in_csv_is_no_formula(source: str, tmp_path: Path) -> None:
+    keep(an_experiment_record(source=source), an_experiment_record(number=1, score=Metric(value=-0.25)))
+    for suffix, expected in ((".csv", f"'{printable(source)}"), (".parquet", source)):
+        file = tmp_path / f"out{suffix}"
+        assert records("export", str(file)).exit_code == 0
+        table = pd.read_csv(file) if suffix == ".csv" else pd.read_parquet(file)
+        assert table["data_source"].tolist()[1] == expected
+        assert table["overall_score"].tolist() == [-0.25, 0.7312]
+
+
+FOREIGN = {
+    "truncated": b'{"schema_version": 1, "id": "2026',
+    "text": b"\xff\xfe not json",
+    "empty": b"",
+    "deep": b"[" * 100_000,
+    "array": b"[1, 2]",
+}
+
+
+def changed(name: str, value: str) -> bytes:
+    """A record with one value replaced by JSON text, as a person or another program may have written it."""
+    whole = an_experiment_record().model_dump(mode="json")
+    *folders, last = name.split(".")
+    place = whole
+    for folder in folders:
+        place = place[folder]
+    place[last] = "<here>"
+    return json.dumps(whole).replace('"<here>"', value).encode()
+
+
+CHANGED = {
+    "spec.seed": str(242285449577923862350571934587112984123),
+    "spec.min_samples": str(2**63),
+    "spec.max_samples": "1" + "0" * 5000,
+    "points.used": str(2**64),
+    "clustering.sizes": f"[{2**70}]",
+    "overall_score": "NaN",
+    "performance.runtime_seconds": "Infinity",
+    "quality.silhouette": "1e999",
+    "timings": '{"ingest": NaN}',
+    "spec.eps": "-Infinity",
+    "created": '"2026-01-31T02:03:04"',
+    "source": '[{"name": "\\ud800"}]',
+}
+
+
+def test_foreign_records_are_passed_over_by_name_everywhere(three: list[ExperimentRecord], tmp_path: Path) -> None:
+    settings = load_settings()
+    store = open_store(settings)
+    folder = three[1].key.rpartition("/")[0]
+    odd = FOREIGN | {name: changed(name, value) for name, value in CHANGED.items()}
+    for name, content in odd.items():
+        store.put_bytes(settings.experiments_bucket, f"{folder}/{name}.json", content)
+    root = settings.store_dir / settings.experiments_bucket
+    for hidden in (f"{folder}/.ipynb_checkpoints/a-checkpoint.json", f"{folder}/._a.json", "experiments/.DS_Store"):
+        (root / hidden).parent.mkdir(exist_ok=True)
+        (root / hidden).write_bytes(b"{")
+    (root / folder / "a-folder.json").mkdir()
+    (root / "experiments" / "date=today").mkdir()
+    listed = records("ls", "--json")
+    assert [one["id"] for one in json.loads(listed.stdout)] == [record.id for record in reversed(three)]
+    for form in ("csv", "parquet"):
+        done = records("export", str(tmp_path / f"out.{form}"))
+        assert (done.exit_code, done.stdout) == (0, f"{tmp_path}/out.{form}: 3 records\n")
+    named = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
+    assert sorted(named) == sorted(f"left out: {folder}/{name}.json is no record" for name in odd)
+    day = CREATED.date()
+    period = load_period(store, settings, day, day + timedelta(days=9))
+    assert (len(period.records), len(period.corrupt)) == (3, len(odd))
+    assert latest_record(store, settings).record in three
 
 
 def test_parameters_and_metrics_that_differ_are_told() -> None:

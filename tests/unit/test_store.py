@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +202,52 @@ def test_file_that_is_not_there(store: LocalStore, tmp_path: Path) -> None:
 
 def test_the_store_is_a_directory_where_no_other_is_named(tmp_path: Path) -> None:
     assert open_store(load_settings()).describe() == f"the local store {tmp_path / 'store'}"
+
+
+def old(file: Path, seconds: float = 2 * atomic.ABANDONED_SECONDS) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    os.utime(file, (time.time() - seconds,) * 2)
+    return file
+
+
+@pytest.mark.parametrize("look", ["put", "list"])
+def test_what_killed_writers_left_goes(store: LocalStore, tmp_path: Path, look: str) -> None:
+    folder = tmp_path / "store root" / BUCKET / "2016"
+    abandoned = old(folder / ".a.csv.0123abcd.part")
+    young = old(folder / ".a.csv.0123abce.part", seconds=60)
+    others = [old(folder / name) for name in (".a.part", "a.csv.0123abcd.part", ".a.csv.0123abcd.partial", ".b")]
+    held = old(folder / ".b.csv.0123abcd.part")
+    with held.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if look == "put":
+            store.put_bytes(BUCKET, "2016/c.csv", b"x")
+        else:
+            list(store.list(BUCKET))
+    assert not abandoned.exists()
+    assert all(file.exists() for file in (young, held, *others))
+    list(store.list(BUCKET))
+    assert not held.exists(), "its writer is gone"
+
+
+def test_a_writer_holds_its_partial_file(tmp_path: Path) -> None:
+    with atomic.replacing(tmp_path / "a.csv") as file:
+        file.write(b"x")
+        [partial] = tmp_path.glob(".a.csv.*.part")
+        old(partial)
+        atomic.remove_abandoned([partial])
+        assert partial.exists()
+    assert files_below(tmp_path) == ["a.csv"]
+
+
+def test_hidden_folders_break_no_list(store: LocalStore, tmp_path: Path) -> None:
+    store.put_bytes(BUCKET, "a.csv", b"x")
+    old(tmp_path / "store root" / BUCKET / ".ipynb_checkpoints" / "a-checkpoint.csv")
+    assert [one.key for one in store.list(BUCKET)] == [".ipynb_checkpoints/a-checkpoint.csv", "a.csv"]
+
+
+def test_a_name_that_no_file_can_have_is_not_there(store: LocalStore) -> None:
+    assert store.stat(BUCKET, "x" * 300) is None
+    for key in ("x" * 1025, "a\nb", "\udcfc"):
+        with pytest.raises(StoreError, match="can't name an object"):
+            store.stat(BUCKET, key)
