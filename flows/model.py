@@ -28,10 +28,15 @@ if TYPE_CHECKING:
 CoordinateType = Literal["pickup", "dropoff", "both"]
 End = Literal["pickup", "dropoff"]
 Kind = Literal["coordinates", "zones"]
+Clock = Literal["as written", "as written, its offset is false", "12 hours, month first", "converted from UTC"]
+"""How pick-up times became New York's clock."""
 DropReason = Literal["null", "zero", "outside", "unknown_zone", "time"]
 DROP_REASONS: tuple[DropReason, ...] = get_args(DropReason)
 
 BAD_LINES_LISTED = 20
+
+NO_TIME = -(2**63)
+"""The pick-up minute of a trip without one."""
 
 UNITS_PER_METRE = 1024
 """Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere (design, section 2)."""
@@ -47,6 +52,9 @@ Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
 
 ONE_BLOB_NOTE = "eps is too large for hot spots"
 """Said of a clustering where one cluster holds more than half of the used trips."""
+
+DIFFERING_NOTE = "two columns of one meaning have different values; the first column's is used"
+"""Said of rows of a file whose dialects were joined by name."""
 
 
 def ends_of(coordinate_type: CoordinateType) -> tuple[End, ...]:
@@ -199,8 +207,9 @@ class TripBatch:
     first_row: 0-based index of the first row over the whole source.
     lon, lat: per end (in `ends_of` order) float64[n] WGS84 degrees, NaN where missing; None in a zone source.
     zone: per end int64[n] TLC zone ids, -1 where missing; None in a coordinate source.
-    pickup_minute: int64[n] minutes since 1970-01-01 00:00 of the pick-up's local clock, -1 where missing; only when
-        the spec filters by time.
+    pickup_minute: int64[n] minutes since 1970-01-01 00:00 of the pick-up's local clock, NO_TIME where missing; only
+        when the spec filters by time.
+    clocks: how its times were read. n_differing: rows in which two columns of one meaning have different values.
     bad_lines: numbers of the file's lines that were left out; they are no rows.
     """
 
@@ -212,6 +221,8 @@ class TripBatch:
     zone: tuple[NDArray[np.int64], ...] | None
     pickup_minute: NDArray[np.int64] | None
     bad_lines: tuple[int, ...] = ()
+    clocks: frozenset[Clock] = frozenset()
+    n_differing: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +231,7 @@ class TripSource:
 
     batches: called with nothing, gives the batches in row order; may raise SourceError at a bad row.
     n_rows: rows of the whole source where a footer tells (parquet), else None.
+    zone_columns: columns of zone ids that are not read, because there are coordinates as well.
     open_seconds: what checking the files took.
     """
 
@@ -228,6 +240,7 @@ class TripSource:
     kind: Kind
     n_rows: int | None
     batches: Callable[[], Iterator[TripBatch]]
+    zone_columns: tuple[str, ...] = ()
     open_seconds: float = 0.0
 
 
@@ -241,6 +254,7 @@ class Points:
     kept: bool[n_rows * n_ends], which points are used; a point's place is row * n_ends + end.
     dropped: points left out, by the first reason that applies.
     skipped_per_file: bad rows that were left out; n_rows and kept do not count them.
+    clocks, n_differing: as in TripBatch, of all of them.
     """
 
     xy_m: NDArray[np.float64]
@@ -255,6 +269,8 @@ class Points:
     ingest_seconds: float
     prepare_seconds: float
     skipped_per_file: tuple[BadRows, ...] = ()
+    clocks: frozenset[Clock] = frozenset()
+    n_differing: int = 0
 
     @property
     def n_used(self) -> int:
@@ -320,7 +336,11 @@ class ClusterCounts(Measured):
 
 
 class PointCounts(Frozen):
-    """From rows to distinct points: rows = rows read; the others count points, per end."""
+    """From rows to distinct points: rows = rows read; the others count points, per end.
+
+    clocks: how pick-up times were read, where trips are chosen by them. differing_rows: rows in which two columns of
+    one meaning have different values; the first column's was used.
+    """
 
     rows: Count
     used: Count
@@ -328,6 +348,13 @@ class PointCounts(Frozen):
     dropped: dict[DropReason, Count]
     positions: Kind
     note: str | None = None
+    clocks: tuple[Clock, ...] = ()
+    differing_rows: Count = 0
+
+    @property
+    def clock(self) -> str:
+        """Which clock hours and weekdays mean, and how the file's times became it."""
+        return f"New York's; times {', '.join(self.clocks)}"
 
 
 class BadRows(Frozen):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from flows.model import CoordinateType, ExperimentRecord, Metric
+from flows.model import DIFFERING_NOTE, CoordinateType, ExperimentRecord, Metric
 from flows.report.measures import MEASURES, heading, measured, show
 from flows.report.tables import source_name
 from flows.steps.report import in_all
@@ -119,6 +119,10 @@ def _data(record: Run) -> Iterator[Fact]:
     yield f"used {name}", f"{points.used:,}"
     yield f"dropped {name}", f"{sum(points.dropped.values()):,}"
     yield "distinct places", f"{points.unique:,}"
+    if points.clocks:
+        yield "clock", points.clock
+    if points.differing_rows:
+        yield "differing rows", f"{points.differing_rows:,}: {DIFFERING_NOTE}"
     yield "positions", points.positions + (f" ({points.note})" if points.note else "")
 
 

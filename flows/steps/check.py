@@ -21,7 +21,7 @@ from flows.model import (
 from flows.progress import NO_PROGRESS, Progress
 from flows.settings import Settings
 from flows.steps.dialects import Role, Service
-from flows.steps.ingest import stream
+from flows.steps.ingest import roles_to_read, stream
 from flows.steps.layout import Layout, read_layout
 from flows.steps.prepare import classify_coordinates
 
@@ -77,6 +77,7 @@ def check_file(
     """
     layout = read_layout(file, skip_truncated=True, skip_bad_rows=INT64_MAX)
     spec = ExperimentSpec(data_source=(file.name,), coordinate_type="both" if len(layout.ends) > 1 else layout.ends[0])
+    layout.check_values(roles_to_read(layout.kind, spec))
     rows, bad_rows, fates = 0, BadRows(), [Counter[str]() for _ in layout.ends]
     for batch in stream([layout], spec, progress):
         rows += batch.n_rows
@@ -99,7 +100,7 @@ def check_file(
 
 
 def _columns(layout: Layout) -> tuple[ColumnReport, ...]:
-    roles = {column: role for role, column in layout.columns.items()}
+    roles = {column: role for role, columns in layout.columns.items() for column in columns}
     return tuple(ColumnReport(name=name, role=roles.get(column)) for column, name in enumerate(layout.table.names))
 
 

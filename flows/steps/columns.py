@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from flows.steps.dialects import dialect_table
 
-_CLOCK_CHARACTERS = len("2016-01-31 07:05")
 _LARGEST_ZONE_ID = np.iinfo(np.int32).max
 
 NUMBER = "a number"
 ZONE_ID = "a taxi zone id (a whole number such as 132)"
-TIME = "a time such as 2016-01-31 07:05:00"
 
 
 class BadValueError(ValueError):
@@ -38,12 +36,12 @@ def to_numbers(values: pa.Array | pa.ChunkedArray, expected: str = NUMBER) -> ND
     Raises:
         BadValueError: text that is no number, or a column of another type.
     """
-    values = _plain(values)
+    values = plain(values)
     kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         values = _cast_text(values, pa.float64(), expected)
     elif not (_is_number(kind) or pa.types.is_null(kind)):
-        raise BadValueError(0, _first(values), f"{expected}; the column is of type {kind}")
+        raise BadValueError(0, shown(values, 0), f"{expected}; the column is of type {kind}")
     numbers: NDArray[np.float64] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return numbers
 
@@ -54,9 +52,9 @@ def to_zones(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
     Raises:
         BadValueError: a fraction, a negative number, or what is no number.
     """
-    values = _plain(values)
+    values = plain(values)
     if pa.types.is_integer(values.type):
-        if (pc.min(values).as_py() or 0) >= 0:
+        if (pc.min(values).as_py() or 0) >= 0 and (pc.max(values).as_py() or 0) <= _LARGEST_ZONE_ID:
             zones: NDArray[np.int64] = values.cast(pa.int64()).fill_null(-1).to_numpy()
             return zones
         values = values.cast(pa.float64(), safe=False)
@@ -66,47 +64,32 @@ def to_zones(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
         bad = ~missing & ~((numbers >= 0) & (numbers <= _LARGEST_ZONE_ID) & (numbers == np.floor(numbers)))
     if bad.any():
         index = int(np.argmax(bad))
-        raise BadValueError(index, values[index].as_py(), ZONE_ID)
+        raise BadValueError(index, shown(values, index), ZONE_ID)
     return np.where(missing, -1.0, numbers).astype(np.int64)
-
-
-def to_minutes(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
-    """Times to int64[n] minutes since 1970-01-01 00:00 on the clock that is written; -1 where missing.
-
-    Offsets such as `+08:00` and ` UTC` in text are false in the files that have them: the clock is New York's. A
-    timestamp with a zone is read on that zone's clock.
-
-    Raises:
-        BadValueError: text that is no time, or a column of another type.
-    """
-    values = _plain(values)
-    kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        values = _cast_text(values, pa.timestamp("s"), TIME, _clock)
-    elif pa.types.is_timestamp(kind):
-        values = pc.local_timestamp(values) if kind.tz else values
-    elif pa.types.is_null(kind):
-        values = values.cast(pa.timestamp("s"))
-    else:
-        raise BadValueError(0, _first(values), f"{TIME}; the column is of type {kind}")
-    seconds = values.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).fill_null(-60).to_numpy()
-    minutes: NDArray[np.int64] = np.maximum(seconds // 60, -1)
-    return minutes
 
 
 def has_value(values: pa.Array | pa.ChunkedArray) -> bool:
     """Whether any cell holds something; NaN and text that says nothing do not."""
-    values = _plain(values)
+    values = plain(values)
     if values.null_count == len(values):
         return False
     if pa.types.is_floating(values.type):
         return bool(pc.any(pc.invert(pc.is_nan(values))).as_py())
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return bool(_text(values).null_count < len(values))
+    if is_text(values.type):
+        return bool(text_cells(values).null_count < len(values))
     return True
 
 
-def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+def has_nonzero(values: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether any cell holds something other than the number 0; text that is no number does."""
+    try:
+        numbers = to_numbers(values)
+    except BadValueError:
+        return has_value(values)
+    return bool(np.any((numbers != 0) & ~np.isnan(numbers)))
+
+
+def plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One array, without a dictionary and of a common text type."""
     if isinstance(values, pa.ChunkedArray):
         values = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
@@ -117,47 +100,61 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind))
+def is_text(kind: pa.DataType) -> bool:
+    """Whether cells are text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _first(values: pa.Array) -> object:
-    return str(values[0].as_py()) if len(values) else None
+def text_cells(values: pa.Array) -> pa.Array:
+    """Text without blanks around it, null where it says nothing.
 
-
-def _text(values: pa.Array) -> pa.Array:
-    """Text without blanks around it, null where it says nothing."""
-    trimmed = pc.utf8_trim_whitespace(values)
+    Raises:
+        BadValueError: bytes that are no UTF-8.
+    """
+    try:
+        trimmed = pc.utf8_trim_whitespace(values)
+    except pa.ArrowInvalid:
+        index = _first_bad(values, pc.utf8_trim_whitespace)
+        raise BadValueError(index, shown(values, index), "text in UTF-8") from None
     nothing = pc.is_in(trimmed, value_set=pa.array(dialect_table().missing.values, values.type))
     return pc.if_else(nothing, pa.scalar(None, values.type), trimmed)
 
 
-def _clock(text: pa.Array) -> pa.Array:
-    """Date, hour and minute of a time. A shorter text is left as one that is no time."""
-    whole = pc.greater_equal(pc.utf8_length(text), _CLOCK_CHARACTERS)
-    clock = pc.utf8_slice_codeunits(text, 0, _CLOCK_CHARACTERS)
-    return pc.if_else(whole, clock, pa.scalar("no time", text.type))
-
-
-def _cast_text(
-    values: pa.Array, kind: pa.DataType, expected: str, part: Callable[[pa.Array], pa.Array] | None = None
-) -> pa.Array:
-    text = _text(values)
-    wanted = text if part is None else part(text)
+def shown(values: pa.Array, index: int) -> str | None:
+    """A cell as people write it; what Python has no value for (a year above 9999, bytes) as it is stored."""
+    if index >= len(values):
+        return None
+    scalar = values[index]
     try:
-        return wanted.cast(kind)
+        cell = scalar.as_py()
+    except UnicodeDecodeError:
+        kind = pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary()
+        return str(values.slice(index, 1).cast(kind)[0].as_py().decode("utf-8", errors="backslashreplace"))
+    except (OverflowError, ValueError):
+        return f"{scalar.value} {values.type}"
+    return None if cell is None else str(cell)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind))
+
+
+def _cast_text(values: pa.Array, kind: pa.DataType, expected: str) -> pa.Array:
+    text = text_cells(values)
+    try:
+        return text.cast(kind)
     except pa.ArrowInvalid:
-        index = _first_uncastable(wanted, kind)
-    raise BadValueError(index, text[index].as_py(), expected)
+        index = _first_bad(text, lambda part: part.cast(kind))
+    raise BadValueError(index, shown(text, index), expected)
 
 
-def _first_uncastable(values: pa.Array, kind: pa.DataType) -> int:
-    """By bisection: Arrow says that a cast fails, not where."""
+def _first_bad(values: pa.Array, convert: Callable[[pa.Array], object]) -> int:
+    """By bisection: Arrow says that a conversion fails, not where."""
     low, high = 0, len(values)
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            values.slice(low, middle - low).cast(kind)
+            convert(values.slice(low, middle - low))
             low = middle
         except pa.ArrowInvalid:
             high = middle

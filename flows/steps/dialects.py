@@ -11,8 +11,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from flows.errors import DialectError
-from flows.model import End, Frozen
+from flows.model import Clock, End, Frozen
 
 Role = Literal[
     "pickup_lon",
@@ -39,31 +38,65 @@ ZONE_ROLES: dict[End, Role] = {"pickup": "pickup_zone", "dropoff": "dropoff_zone
 
 
 class Rule(Frozen):
-    """What the values of some roles look like."""
+    """What the values of some roles look like, where they are read; and what can't be theirs, where they are not.
+
+    foreign: values of another role, which prove that a header stands over other columns.
+    """
 
     roles: tuple[Role, ...]
-    pattern: str
     expected: str
+    pattern: str = ".*"
+    foreign: str | None = None
 
-    @field_validator("pattern")
+    @field_validator("pattern", "foreign")
     @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        re.compile(pattern)
+    def _compiles(cls, pattern: str | None) -> str | None:
+        re.compile(pattern or "")
         return pattern
 
     def allows(self, text: str) -> bool:
         """Whether the whole of a cell fits the rule."""
-        return re.fullmatch(self.pattern, text) is not None
+        return re.fullmatch(self.pattern, text, re.DOTALL) is not None and not self.is_foreign(text)
+
+    def is_foreign(self, text: str) -> bool:
+        """Whether a cell belongs to another role."""
+        return self.foreign is not None and re.fullmatch(self.foreign, text) is not None
+
+
+class TimeForm(Frozen):
+    """One form in which times are written.
+
+    pattern: with groups year, month, day, hour, minute, second; `half` (A or P) where there are 12 hours; `offset`
+        (UTC, Z or such as -05:00, or empty) where one may follow.
+    clock: what is told of a time of this form without an offset.
+    """
+
+    pattern: str
+    clock: Clock
+
+    @property
+    def offsets(self) -> bool:
+        """Whether an offset may follow."""
+        return "offset" in re.compile(self.pattern).groupindex
+
+    @property
+    def twelve_hours(self) -> bool:
+        """Whether hours are counted from 12 AM and 12 PM."""
+        return "half" in re.compile(self.pattern).groupindex
 
 
 class Dialect(Frozen):
-    """One form of trip record, known by its normalised column names."""
+    """One form of trip record, known by its normalised column names.
+
+    false_offsets: the offsets of its times are known to be false: the clock is the city's as it is written.
+    """
 
     name: str
     service: Service
     has: frozenset[str]
     lacks: frozenset[str] = frozenset()
     surplus_fields: int = 0
+    false_offsets: bool = False
     roles: dict[Role, str] = Field(default_factory=dict)
 
 
@@ -87,6 +120,7 @@ class DialectTable(Frozen):
     rules: tuple[Rule, ...]
     swapped: Swapped
     missing: Missing
+    times: tuple[TimeForm, ...]
     dialects: tuple[Dialect, ...]
 
     def rule_of(self, role: Role) -> Rule | None:
@@ -98,26 +132,30 @@ class DialectTable(Frozen):
         names = {normalised(column) for column in columns}
         return next(d for d in self.dialects if d.has <= names and not d.lacks & names)
 
-    def roles_of(self, columns: Sequence[str], file_name: str) -> dict[Role, int]:
-        """Index of the column that plays each role.
+    def roles_of(self, columns: Sequence[str]) -> dict[Role, tuple[int, ...]]:
+        """Index of each column that plays a role, in the order in which they are asked for a value.
 
-        Raises:
-            DialectError: two columns have the same claim to a role.
+        Longitudes and latitudes are paired: as many of each, those of one form of name at the same place.
         """
         names = [normalised(column) for column in columns]
-        found: dict[Role, int] = {}
         own = self.dialect_of(columns).roles
+        found: dict[Role, tuple[int, ...]] = {}
         for role, aliases in self.roles.items():
-            alias = own.get(role) or next((alias for alias in aliases if alias in names), None)
-            if alias is None:
-                continue
-            found[role] = names.index(alias)
-            if names.count(alias) > 1:
-                twins = ", ".join(repr(c) for c, n in zip(columns, names, strict=True) if n == alias)
-                raise DialectError(
-                    f"{file_name}: found columns {twins} that mean the same, expected one. Rename or remove the others."
-                )
-        return found
+            wanted = [own[role], *aliases] if role in own else aliases
+            found[role] = tuple(i for alias in wanted for i in _places(alias, names))
+        for lon, lat in COORDINATE_ROLES.values():
+            pairs = [
+                pair
+                for aliases in zip(self.roles[lon], self.roles[lat], strict=True)
+                for pair in zip(*(_places(alias, names) for alias in aliases), strict=False)
+            ] or list(zip(found[lon], found[lat], strict=False))[:1]
+            if pairs:
+                found[lon], found[lat] = zip(*pairs, strict=True)
+        return {role: places for role, places in found.items() if places}
+
+
+def _places(name: str, names: Sequence[str]) -> list[int]:
+    return [index for index, other in enumerate(names) if other == name]
 
 
 def normalised(column: str) -> str:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from flows.errors import DialectError, ParameterError
 from flows.model import ExperimentSpec, Kind, SourceFile, TripBatch, TripSource, ends_of
 from flows.progress import NO_PROGRESS, Progress
 from flows.settings import Settings
-from flows.steps.columns import BadValueError, to_minutes, to_numbers, to_zones
 from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES, Role
 from flows.steps.layout import Layout, read_layout
 from flows.steps.read_ahead import read_ahead
-from flows.steps.table import Chunk, ChunkSize, ValueType, row_error
+from flows.steps.table import Chunk, ChunkSize, ValueType
+from flows.steps.trip_columns import TripColumns
 
-Number = TypeVar("Number", np.float64, np.int64)
 CHUNK_SIZE = ChunkSize()
 
 
@@ -48,11 +44,14 @@ def open_source(
     _check_ends(layouts, spec)
     if spec.filters_time:
         _check_times(layouts)
+    for layout in layouts:
+        layout.check_values(roles_to_read(kind, spec))
     return TripSource(
         files=tuple(files),
         dialects=tuple(layout.dialect.name for layout in layouts),
         kind=kind,
         n_rows=_count_rows(layouts),
+        zone_columns=tuple(dict.fromkeys(name for layout in layouts for name in layout.zone_columns())),
         batches=partial(stream, layouts, spec, progress, chunk_size),
     )
 
@@ -96,8 +95,10 @@ def _one_kind(layouts: Sequence[Layout]) -> Kind:
 
 def _check_zones_allowed(layouts: Sequence[Layout], kind: Kind, spec: ExperimentSpec) -> None:
     if kind == "zones" and not spec.use_location_ids:
+        first = layouts[0]
+        beside = ", and coordinates that are all empty or 0" if "pickup_lon" in first.columns else ""
         raise DialectError(
-            f"{layouts[0].file.name}: found taxi zone ids ({layouts[0].dialect.name}), expected coordinates because "
+            f"{first.file.name}: found taxi zone ids ({first.dialect.name}){beside}, expected coordinates because "
             "use_location_ids is false. Allow zone ids, or choose a month with coordinates (until 2016-06)."
         )
 
@@ -122,7 +123,7 @@ def _check_times(layouts: Sequence[Layout]) -> None:
             )
 
 
-def _roles_to_read(kind: Kind, spec: ExperimentSpec) -> dict[Role, ValueType]:
+def roles_to_read(kind: Kind, spec: ExperimentSpec) -> dict[Role, ValueType]:
     """What a run needs."""
     roles: dict[Role, ValueType] = {}
     for end in ends_of(spec.coordinate_type):
@@ -137,9 +138,9 @@ def _roles_to_read(kind: Kind, spec: ExperimentSpec) -> dict[Role, ValueType]:
 
 def _batches(layouts: Sequence[Layout], spec: ExperimentSpec, chunk_size: ChunkSize) -> Generator[TripBatch]:
     first_row = 0
-    roles = _roles_to_read(layouts[0].kind, spec)
+    roles = roles_to_read(layouts[0].kind, spec)
     for file_index, layout in enumerate(layouts):
-        columns = {layout.columns[role]: value_type for role, value_type in roles.items()}
+        columns = {c: value_type for role, value_type in roles.items() for c in layout.columns[role]}
         for chunk in layout.table.chunks(columns, chunk_size):
             yield _batch(chunk, layout, spec, file_index, first_row)
             first_row += chunk.n_rows
@@ -147,26 +148,19 @@ def _batches(layouts: Sequence[Layout], spec: ExperimentSpec, chunk_size: ChunkS
 
 def _batch(chunk: Chunk, layout: Layout, spec: ExperimentSpec, file_index: int, first_row: int) -> TripBatch:
     ends = ends_of(spec.coordinate_type)
-    pairs = [COORDINATE_ROLES[end] for end in ends] if layout.kind == "coordinates" else []
-    zones = [ZONE_ROLES[end] for end in ends] if layout.kind == "zones" else []
+    columns = TripColumns(chunk, layout)
+    pairs = [columns.coordinates(end) for end in ends] if layout.kind == "coordinates" else []
+    zones = [columns.zones(end) for end in ends] if layout.kind == "zones" else []
+    minutes = columns.pickup_minutes() if spec.filters_time else None
     return TripBatch(
         file_index=file_index,
         first_row=first_row,
         n_rows=chunk.n_rows,
-        lon=tuple(_convert(to_numbers, chunk, layout, lon) for lon, _ in pairs) or None,
-        lat=tuple(_convert(to_numbers, chunk, layout, lat) for _, lat in pairs) or None,
-        zone=tuple(_convert(to_zones, chunk, layout, role) for role in zones) or None,
-        pickup_minute=_convert(to_minutes, chunk, layout, "pickup_time") if spec.filters_time else None,
+        lon=tuple(lon for lon, _ in pairs) or None,
+        lat=tuple(lat for _, lat in pairs) or None,
+        zone=tuple(zones) or None,
+        pickup_minute=minutes,
+        clocks=columns.clocks,
+        n_differing=int(np.count_nonzero(columns.differing)),
         bad_lines=chunk.bad_lines,
     )
-
-
-def _convert(
-    converter: Callable[[pa.Array | pa.ChunkedArray], NDArray[Number]], chunk: Chunk, layout: Layout, role: Role
-) -> NDArray[Number]:
-    column = layout.columns[role]
-    try:
-        return converter(chunk.columns[column])
-    except BadValueError as error:
-        place = chunk.place(error.index)
-        raise row_error(layout.file, place, layout.table.names[column], str(error)) from error

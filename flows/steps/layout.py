@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
-from flows.errors import DialectError, RowError, SourceError
+import pyarrow as pa
+
+from flows.errors import DialectError, SourceError
 from flows.model import End, Kind, SourceFile
+from flows.steps.alignment import check_aligned, check_not_swapped, check_values, is_missing
+from flows.steps.columns import has_nonzero, has_value
 from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES, Dialect, Role, dialect_table
 from flows.steps.read_csv import CsvTable
 from flows.steps.read_parquet import ParquetTable
-from flows.steps.table import Sample, Table, format_of
+from flows.steps.table import ChunkSize, Sample, Table, ValueType, format_of
+
+_ONE_OF_SEVERAL: tuple[Role, ...] = ("pickup_lon", "dropoff_lon", "pickup_zone", "dropoff_zone", "pickup_time")
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
     """One checked file.
 
-    columns: index of the column that plays each role.
-    kind: coordinates where a coordinate column holds values, else zones.
+    sample: its first rows, of the columns that play a role.
+    columns: indices of the columns that play each role, in the order in which a row's value is looked for.
+    kind: coordinates where a coordinate column holds a number other than 0, or where there are no zone ids; else zones.
     ends: the ends of a trip that the file has, by its kind.
     """
 
     file: SourceFile
     table: Table
+    sample: Sample
     dialect: Dialect
-    columns: dict[Role, int]
+    columns: dict[Role, tuple[int, ...]]
     kind: Kind
     ends: tuple[End, ...]
 
     def has_times(self) -> bool:
         """Whether any pick-up has a time; reads no more than it takes to know."""
-        column = self.columns.get("pickup_time")
-        return column is not None and self.table.has_values(column)
+        columns = self.columns.get("pickup_time", ())
+        return any(self._holds(column) for column in columns)
+
+    def check_values(self, roles: Iterable[Role]) -> None:
+        """Refuse a file whose first values are not what the roles to be read need.
+
+        Raises:
+            RowError: most of them are not.
+        """
+        check_values(self.table, self.sample, {role: self.columns[role] for role in roles})
+
+    def names_of(self, role: Role) -> tuple[str, ...]:
+        """Names of the columns that play a role."""
+        return tuple(self.table.names[column] for column in self.columns.get(role, ()))
+
+    def zone_columns(self) -> tuple[str, ...]:
+        """Columns of zone ids with something in the first rows, where coordinates are read instead."""
+        places = [c for role in ZONE_ROLES.values() for c in self.columns.get(role, ())]
+        filled = [c for c in places if not all(map(is_missing, self.sample.cells[c]))]
+        return tuple(self.table.names[c] for c in filled) if self.kind == "coordinates" else ()
+
+    def _holds(self, column: int) -> bool:
+        if not all(map(is_missing, self.sample.cells[column])):
+            return True
+        return _any_chunk(self.table, column, "time", has_value)
 
 
 def read_layout(file: SourceFile, skip_truncated: bool, skip_bad_rows: int = 0) -> Layout:
@@ -45,21 +78,24 @@ def read_layout(file: SourceFile, skip_truncated: bool, skip_bad_rows: int = 0) 
     table: Table = (
         ParquetTable(file) if format_of(file) == ".parquet" else CsvTable(file, skip_truncated, skip_bad_rows)
     )
-    columns = dialect_table().roles_of(table.names, file.name)
+    columns = dialect_table().roles_of(table.names)
     coordinate_ends = tuple(end for end, pair in COORDINATE_ROLES.items() if all(role in columns for role in pair))
     zone_ends = tuple(end for end, role in ZONE_ROLES.items() if role in columns)
     if not coordinate_ends and not zone_ends:
         raise _no_positions(table)
-    sample = table.sample(sorted(columns.values()))
-    _check_rules(table, columns, sample)
+    sample = table.sample(sorted({column for places in columns.values() for column in places}))
+    check_aligned(table, sample, columns)
     for end in coordinate_ends:
-        _check_not_swapped(table, columns, sample, end)
-    has_coordinates = any(table.has_values(columns[COORDINATE_ROLES[end][0]]) for end in coordinate_ends)
-    kind: Kind = "coordinates" if has_coordinates or not zone_ends else "zones"
+        for lon, lat in zip(*(columns[role] for role in COORDINATE_ROLES[end]), strict=True):
+            check_not_swapped(table, sample, lon, lat)
+    columns = _without_dates(columns, sample)
+    longitudes = [lon for end in coordinate_ends for lon in columns[COORDINATE_ROLES[end][0]]]
+    kind: Kind = "coordinates" if not zone_ends or _any_nonzero(table, sample, longitudes) else "zones"
     return Layout(
         file=file,
         table=table,
-        dialect=dialect_table().dialect_of(table.names),
+        sample=sample,
+        dialect=_dialect(table, columns),
         columns=columns,
         kind=kind,
         ends=coordinate_ends if kind == "coordinates" else zone_ends,
@@ -77,44 +113,40 @@ def _no_positions(table: Table) -> SourceError:
     )
 
 
-def _check_rules(table: Table, columns: dict[Role, int], sample: Sample) -> None:
-    """Refuse a file where most of the first values of a column break the rule of its role."""
-    missing = dialect_table().missing.values
-    for role, column in sorted(columns.items(), key=lambda item: item[1]):
-        rule = dialect_table().rule_of(role)
-        if rule is None:
-            continue
-        cells = [(i, cell) for i, cell in enumerate(sample.cells[column]) if cell is not None and cell not in missing]
-        bad = [(i, cell) for i, cell in cells if not rule.allows(cell)]
-        if 2 * len(bad) > len(cells):
-            index, cell = bad[0]
-            raise RowError(
-                f"{table.file.name}, {sample.place(index)}, column {table.names[column]!r}: found {cell!r}, expected "
-                f"{rule.expected}. {len(bad):,} of the first {len(cells):,} values are alike: the header "
-                "does not fit the rows below it. Get the file again from its source."
-            )
+def _without_dates(columns: dict[Role, tuple[int, ...]], sample: Sample) -> dict[Role, tuple[int, ...]]:
+    """Without columns of dates and the like, where there is another one of pick-up times."""
+    rule = dialect_table().rule_of("pickup_time")
+    places = columns.get("pickup_time", ())
+    if rule is None or len(places) < 2:
+        return columns
+    cells = {c: [cell for cell in sample.cells[c] if cell is not None and not is_missing(cell)] for c in places}
+    times = tuple(c for c in places if 2 * sum(map(rule.allows, cells[c])) >= len(cells[c]))
+    return {**columns, "pickup_time": times or places[:1]}
 
 
-def _check_not_swapped(table: Table, columns: dict[Role, int], sample: Sample, end: End) -> None:
-    """Refuse a file where most first points lie in the city only when read the other way round."""
-    lon, lat = (columns[role] for role in COORDINATE_ROLES[end])
-    degrees = dialect_table().swapped
-    swapped, n_points = [], 0
-    for index, (x, y) in enumerate(zip(map(_number, sample.cells[lon]), map(_number, sample.cells[lat]), strict=True)):
-        n_points += bool(x and y)
-        if degrees.lat[0] <= x <= degrees.lat[1] and degrees.lon[0] <= y <= degrees.lon[1]:
-            swapped.append(index)
-    if 2 * len(swapped) > n_points:
-        raise RowError(
-            f"{table.file.name}, {sample.place(swapped[0])}: longitude and latitude are swapped: found "
-            f"{sample.cells[lon][swapped[0]]} in column {table.names[lon]!r} and {sample.cells[lat][swapped[0]]} in "
-            f"{table.names[lat]!r}, expected about -74 and 40.7. Exchange the two names in the header."
-        )
+def _dialect(table: Table, columns: dict[Role, tuple[int, ...]]) -> Dialect:
+    """The dialect of the names; another one where columns of several dialects share a role."""
+    shared = [columns[role] for role in _ONE_OF_SEVERAL if len(columns.get(role, ())) > 1]
+    if not shared:
+        return dialect_table().dialect_of(table.names)
+    names = ", ".join(" or ".join(table.names[c] for c in places) for places in shared)
+    return Dialect(name=f"several joined: {names}", service="unknown", has=frozenset())
 
 
-def _number(cell: str | None) -> float:
-    """A cell as a number; 0 where it is none."""
+def _any_nonzero(table: Table, sample: Sample, columns: list[int]) -> bool:
+    """Whether a column of numbers holds anything but 0; reads no more than it takes to know."""
+    if any(not is_missing(cell) and not _is_zero(cell) for column in columns for cell in sample.cells[column]):
+        return True
+    return any(_any_chunk(table, column, "number", has_nonzero) for column in columns)
+
+
+def _is_zero(cell: str | None) -> bool:
     try:
-        return float(cell or 0)
+        return float(cell or 0) == 0
     except ValueError:
-        return 0.0
+        return False
+
+
+def _any_chunk(table: Table, column: int, value_type: ValueType, holds: Callable[[pa.Array], bool]) -> bool:
+    with closing(table.chunks({column: value_type}, ChunkSize())) as chunks:
+        return any(holds(chunk.columns[column]) for chunk in chunks)

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from flows.clock import MINUTES_OF_DAY, parse_hours, parse_weekdays
 from flows.kernels import collapse, locate
-from flows.model import DROP_REASONS, BadRows, CityBox, DropReason, ExperimentSpec, TripBatch, ends_of
+from flows.model import (
+    DROP_REASONS,
+    NO_TIME,
+    BadRows,
+    CityBox,
+    Clock,
+    DropReason,
+    ExperimentSpec,
+    TripBatch,
+    ends_of,
+)
 from flows.steps.projection import grid_projection, pack, project, unpack
 
 if TYPE_CHECKING:
@@ -94,6 +104,8 @@ class Pool:
         self._fates = np.zeros(256, np.int64)
         self.rows_per_file = [0] * n_files
         self.skipped_per_file = [BadRows()] * n_files
+        self.clocks: frozenset[Clock] = frozenset()
+        self.n_differing = 0
 
     def add(self, batch: TripBatch) -> None:
         """Judge one batch and keep what is used. Batches come file by file."""
@@ -115,10 +127,12 @@ class Pool:
         self.rows_per_file[batch.file_index] += batch.n_rows
         skipped = self.skipped_per_file[batch.file_index]
         self.skipped_per_file[batch.file_index] = skipped.extended(batch.bad_lines)
+        self.clocks |= batch.clocks
+        self.n_differing += batch.n_differing
 
     def _in_time(self, minute: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which pick-ups lie in the hours and on the weekdays asked for; one without a time does not."""
-        chosen = minute >= 0
+        chosen: NDArray[np.bool_] = minute != NO_TIME
         if self._minutes is not None:
             chosen &= self._minutes[minute % MINUTES_OF_DAY]
         if self._weekdays is not None:

@@ -67,6 +67,8 @@ def prepare(
         skipped_per_file=tuple(pool.skipped_per_file),
         ingest_seconds=batches.seconds,
         prepare_seconds=time.perf_counter() - started - batches.seconds,
+        clocks=pool.clocks,
+        n_differing=pool.n_differing,
     )
 
 
@@ -100,6 +102,11 @@ def _refuse_mostly_dropped(pool: Pool, source: TripSource, settings: Settings) -
     if dropped["outside"]:
         advice += f"; the city box is lon {box.lon_min}..{box.lon_max}, lat {box.lat_min}..{box.lat_max}"
         advice += " (TAXI_CITY_BOX__*)"
+    if source.zone_columns:
+        advice += (
+            f"; there are zone ids as well ({', '.join(source.zone_columns)}): to use them, remove the columns of "
+        )
+        advice += "the coordinates"
     if pool.n_used == 0:
         raise MostlyDroppedError(f"{names}: no point is left ({reasons}). {advice}.")
     raise MostlyDroppedError(

@@ -25,7 +25,6 @@ from isal import igzip, isal_zlib
 
 from flows.errors import RowError, UnreadableFileError
 from flows.model import SourceFile
-from flows.steps.columns import has_value
 from flows.steps.csv_header import find_header, separator_of
 from flows.steps.csv_lines import (
     MAX_LINE_BYTES,
@@ -96,13 +95,6 @@ class CsvTable:
         """Cells of the first lines."""
         cells: dict[int, list[str | None]] = {c: [row.cells[c].strip() for row in self._rows] for c in columns}
         return Sample(cells, lambda index: f"line {self._rows[index].number}")
-
-    def has_values(self, column: int) -> bool:
-        """From the first lines where they tell, else by reading until a value comes."""
-        missing = dialect_table().missing.values
-        if any(row.cells[column].strip() not in missing for row in self._rows):
-            return True
-        return any(has_value(chunk.columns[column]) for chunk in self.chunks({column: "time"}, ChunkSize()))
 
     def chunks(self, columns: Mapping[int, ValueType], size: ChunkSize) -> Generator[Chunk]:
         """About size.csv_bytes at once; the next are inflated meanwhile."""

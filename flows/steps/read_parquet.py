@@ -1,4 +1,8 @@
-"""Read parquet, only the wanted columns, some rows at a time."""
+"""Read parquet, only the wanted columns, some rows at a time.
+
+A footer is not trusted: names, rows and types are checked against what is read. Chunk metadata and statistics are left
+alone: pyarrow ends the process where Arrow finds a fault in them (RowGroupMetaData.column lets a C++ exception out).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from contextlib import contextmanager
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.errors import UnreadableFileError
 from flows.model import SourceFile
-from flows.steps.columns import has_value
+from flows.steps.columns import is_text, plain, shown
 from flows.steps.range_file import RangeFile
 from flows.steps.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType
 
@@ -36,37 +41,55 @@ class ParquetTable:
     def sample(self, columns: list[int]) -> Sample:
         """Cells as text; only the first pages are read."""
         with self._readable(), _open(self.file) as parquet:
-            batches = parquet.iter_batches(SAMPLE_ROWS, columns=[self.names[c] for c in columns])
-            rows = next(batches, pa.record_batch({}))
-        cells = {c: [_as_text(cell) for cell in rows.column(self.names[c]).to_pylist()] for c in columns}
-        return Sample(cells, partial(_row_name, 0))
-
-    def has_values(self, column: int) -> bool:
-        """By the null counts of the footer where they tell, else by reading until a value comes."""
-        with self._readable(), _open(self.file) as parquet:
-            if _all_null_by_footer(parquet, self.names[column]):
-                return False
-            return any(has_value(batch.column(0)) for batch in parquet.iter_batches(columns=[self.names[column]]))
+            rows = next(self._batches(parquet, columns, SAMPLE_ROWS), None)
+        if rows is None:
+            raise self._other_rows(0)
+        arrays = {c: plain(array) for c, array in rows.items()}
+        types = {c: str(array.type) for c, array in arrays.items() if not is_text(array.type)}
+        return Sample({c: _as_text(array) for c, array in arrays.items()}, partial(_row_name, 0), types)
 
     def chunks(self, columns: Mapping[int, ValueType], size: ChunkSize) -> Generator[Chunk]:
         """Up to size.rows at once; a row group may give several."""
-        first_row = 0
+        n_rows = 0
         with self._readable(), _open(self.file, mapped=False) as parquet:
-            for batch in parquet.iter_batches(size.rows, columns=[self.names[c] for c in columns]):
-                arrays = {c: batch.column(self.names[c]) for c in columns}
-                yield Chunk(batch.num_rows, arrays, partial(_row_name, first_row))
-                first_row += batch.num_rows
+            for arrays in self._batches(parquet, list(columns), size.rows):
+                n_chunk = len(next(iter(arrays.values())))
+                yield Chunk(n_chunk, arrays, partial(_row_name, n_rows))
+                n_rows += n_chunk
         pa.default_memory_pool().release_unused()  # a month's buffers would stay with Arrow while all is clustered
+        if n_rows != self.n_rows:
+            raise self._other_rows(n_rows)
+
+    def _batches(self, parquet: pq.ParquetFile, columns: list[int], n_rows: int) -> Iterator[dict[int, pa.Array]]:
+        """The wanted columns by index. Arrow chooses by name, so columns of the same name come along."""
+        wanted = dict.fromkeys(self.names[c] for c in columns)
+        read = [c for name in wanted for c, other in enumerate(self.names) if other == name]
+        for batch in parquet.iter_batches(n_rows, columns=list(wanted)):
+            if batch.schema.names != [self.names[c] for c in read]:
+                raise pa.ArrowInvalid(f"found columns {batch.schema.names}, the schema names {list(wanted)}")
+            batch.validate()
+            arrays = dict(zip(read, batch.columns, strict=True))
+            yield {c: arrays[c] for c in columns}
+
+    def _other_rows(self, n_found: int) -> UnreadableFileError:
+        return UnreadableFileError(
+            f"{self.file.name}: found {n_found:,} rows, but the parquet footer says {self.n_rows:,}. The file is "
+            "corrupt: get it again."
+        )
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
-            cause = str(error).splitlines()[0][:200]
+        except pa.ArrowMemoryError as error:
+            raise UnreadableFileError(
+                f"{self.file.name}: reading it needs more memory than there is ({_first_line(error)}). If other files "
+                "of this size can be read, this one is corrupt: get it again."
+            ) from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UnreadableFileError(
                 f"{self.file.name}: expected a whole parquet file, found {self.file.size_bytes:,} bytes that can't be "
-                f"read ({cause}). It is corrupt, cut off or no parquet: get it again."
+                f"read ({_first_line(error)}). It is corrupt, cut off or no parquet: get it again."
             ) from error
 
 
@@ -82,12 +105,12 @@ def _row_name(first_row: int, index: int) -> str:
     return f"row {first_row + index + 1}"
 
 
-def _as_text(cell: object) -> str | None:
-    return None if cell is None or cell != cell else str(cell).strip()  # NaN is unlike itself
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _all_null_by_footer(parquet: pq.ParquetFile, name: str) -> bool:
-    groups = (parquet.metadata.row_group(g) for g in range(parquet.metadata.num_row_groups))
-    chunks = [group.column(c) for group in groups for c in range(group.num_columns)]
-    counts = [(c.statistics, c.num_values) for c in chunks if c.path_in_schema == name]
-    return bool(counts) and all(s is not None and s.has_null_count and s.null_count == n for s, n in counts)
+def _as_text(values: pa.Array) -> list[str | None]:
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    cells = (shown(values, index) for index in range(len(values)))
+    return [cell if cell is None else cell.strip() for cell in cells]

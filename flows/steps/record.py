@@ -142,6 +142,8 @@ def point_counts(points: Points) -> PointCounts:
         dropped=points.dropped,
         positions=points.kind,
         note=f"positions are zone centroids: {points.n_unique:,} distinct points" if by_zone else None,
+        clocks=tuple(sorted(points.clocks)),
+        differing_rows=points.n_differing,
     )
 
 

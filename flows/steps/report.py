@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flows.model import ExperimentRecord, FileFingerprint, Metric
+from flows.model import DIFFERING_NOTE, ExperimentRecord, FileFingerprint, Metric
 from flows.source_names import months_in_words
 from flows.text import printable
 
@@ -84,6 +84,8 @@ def _source(record: ExperimentRecord) -> Iterator[Line]:
     chosen += [f"weekdays {spec.weekdays}"] if spec.weekdays is not None else []
     if chosen:
         yield "picked up", ", ".join(chosen)
+    if record.points.clocks:
+        yield "clock", record.points.clock
 
 
 def _points(record: ExperimentRecord) -> Iterator[Line]:
@@ -93,6 +95,8 @@ def _points(record: ExperimentRecord) -> Iterator[Line]:
     yield "used points", f"{points.used:,}{drawn}"
     yield "unique points", f"{points.unique:,}"
     yield "dropped", ", ".join(f"{count:,} {reason}" for reason, count in points.dropped.items() if count) or "none"
+    if points.differing_rows:
+        yield "differing", f"{points.differing_rows:,} rows: {DIFFERING_NOTE}"
     if points.note is not None:
         yield "note", points.note
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import pyarrow as pa
@@ -41,10 +41,14 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The first rows: cells by column index as text, None where missing; and each row's place."""
+    """The first rows: cells by column index as text, None where missing; and each row's place.
+
+    types: of the columns whose cells are not stored as text.
+    """
 
     cells: dict[int, list[str | None]]
     place: Callable[[int], str]
+    types: dict[int, str] = field(default_factory=dict)
 
 
 class Table(Protocol):
@@ -61,10 +65,6 @@ class Table(Protocol):
 
     def sample(self, columns: list[int]) -> Sample:
         """Up to SAMPLE_ROWS first rows."""
-        ...
-
-    def has_values(self, column: int) -> bool:
-        """Whether any cell of the column holds something; reads no more than it takes to know."""
         ...
 
     def chunks(self, columns: Mapping[int, ValueType], size: ChunkSize) -> Generator[Chunk]:

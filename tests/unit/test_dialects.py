@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.errors import DialectError
 from flows.steps.dialects import dialect_table, normalised
 
 HEADS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -55,7 +54,7 @@ def first_line(path: Path) -> list[str]:
 def test_every_header_that_tlc_published_is_known(shared_data: Path, service: str, dialect: str, month: str) -> None:
     columns = first_line(shared_data / "messy" / "tlc_heads" / f"{service}_tripdata_{month}.csv")
     found = dialect_table().dialect_of(columns)
-    roles = dialect_table().roles_of(columns, "x")
+    roles = dialect_table().roles_of(columns)
     assert (found.name, found.service) == (dialect, service)
     assert "pickup_time" in roles
     assert {"pickup_lon", "pickup_lat", "dropoff_lon", "dropoff_lat"} <= set(roles) or "pickup_zone" in roles
@@ -89,19 +88,24 @@ def test_each_dialect_can_be_reached() -> None:
     ]
 
 
-def test_of_two_pick_up_times_the_whole_one_is_taken() -> None:
-    assert dialect_table().roles_of(["pickup_date", "pickup_datetime"], "x")["pickup_time"] == 1
+def test_of_two_pick_up_times_the_whole_one_comes_first() -> None:
+    assert dialect_table().roles_of(["pickup_date", "pickup_datetime"])["pickup_time"] == (1, 0)
 
 
 def test_a_bare_location_id_is_a_pick_up_in_fhv_alone() -> None:
     fhv = ["Dispatching_base_num", "Pickup_date", "locationID"]
-    assert dialect_table().roles_of(fhv, "x") == {"pickup_time": 1, "pickup_zone": 2}
-    assert dialect_table().roles_of(["LocationID", "Borough", "Zone", "service_zone"], "x") == {}
+    assert dialect_table().roles_of(fhv) == {"pickup_time": (1,), "pickup_zone": (2,)}
+    assert dialect_table().roles_of(["LocationID", "Borough", "Zone", "service_zone"]) == {}
 
 
-def test_two_columns_with_one_meaning_are_refused() -> None:
-    with pytest.raises(DialectError, match=r"trips\.csv: found columns 'PULocationID', 'PUlocationID'.*expected one"):
-        dialect_table().roles_of(["PULocationID", "PUlocationID"], "trips.csv")
+def test_columns_with_one_meaning_share_a_role() -> None:
+    assert dialect_table().roles_of(["PULocationID", "fare", "PUlocationID"]) == {"pickup_zone": (0, 2)}
+
+
+def test_longitudes_and_latitudes_are_paired_by_the_form_of_their_names() -> None:
+    joined = ["Start_Lat", "pickup_latitude", "Start_Lon", "pickup_longitude", "pickup_lon"]
+    assert dialect_table().roles_of(joined) == {"pickup_lon": (3, 2), "pickup_lat": (1, 0)}
+    assert dialect_table().roles_of(["pickup_longitude", "start_lat"]) == {"pickup_lon": (0,), "pickup_lat": (1,)}
 
 
 @pytest.mark.parametrize(

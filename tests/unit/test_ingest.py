@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.model import CoordinateType, ExperimentSpec, SourceFile, TripBatch, TripSource
+from flows.model import NO_TIME, CoordinateType, ExperimentSpec, SourceFile, TripBatch, TripSource
 from flows.settings import Settings
 from flows.steps.ingest import open_source
 from flows.steps.table import ChunkSize
@@ -207,21 +207,28 @@ def test_zone_ids_of_every_type(tmp_path: Path, zones: pa.Array) -> None:
     "times",
     [
         pa.array(["2016-01-31 23:59:59", None]),
-        pa.array(["2016-01-31T23:59:59.000+08:00", ""]),
+        pa.array(["2016-01-31T23:59:59.000", ""]),
         pa.array(["2016-01-31 23:59:59 UTC", "NULL"], pa.large_string()),
         pa.array(["2016-01-31 23:59:59.000000", None]),
         pa.array([pd.Timestamp("2016-01-31 23:59:59"), None], pa.timestamp("us")),
         pa.array([pd.Timestamp("2016-01-31 23:59:59"), None], pa.timestamp("ns")),
-        pa.array([pd.Timestamp("2016-01-31 23:59:59"), None], pa.timestamp("us", "UTC")),
+        pa.array(["1/31/2016 11:59:59 PM", None]),
+        pa.array(["2016-02-01T04:59:59.000Z", ""]),
+        pa.array(["2016-02-01 04:59:59+00:00", None]),
+        pa.array(["2016-01-31 23:59:59-0500", None]),
+        pa.array(["2016-02-01 12:59:59.5+08", None]),
+        pa.array([pd.Timestamp("2016-02-01 04:59:59"), None], pa.timestamp("us", "UTC")),
+        pa.array([pd.Timestamp("2016-02-01 04:59:59"), None], pa.timestamp("ns", "Asia/Shanghai")),
+        pa.array([pd.Timestamp("2016-01-31 23:59:59"), None], pa.timestamp("s")).dictionary_encode(),
     ],
     ids=lambda array: f"{array.type} {array[0]}",
 )
-def test_times_are_the_clock_that_is_written(tmp_path: Path, times: pa.Array) -> None:
+def test_times_of_every_form_are_the_clock_of_new_york(tmp_path: Path, times: pa.Array) -> None:
     pq.write_table(pa.table({"pickup_datetime": times, "PULocationID": [1, 2]}), tmp_path / "trips.parquet")
     trips = joined(list(open_paths([tmp_path / "trips.parquet"], hours="7-10").batches()))
     assert trips["pickup_minute"].tolist() == [
         (np.datetime64("2016-01-31T23:59") - np.datetime64(0, "m")).astype(int),
-        -1,
+        NO_TIME,
     ]
 
 
