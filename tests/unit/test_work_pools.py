@@ -21,6 +21,7 @@ from prefect.settings import (
     PREFECT_HOME,
     PREFECT_LOGGING_LEVEL,
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+    PREFECT_UI_URL,
     temporary_settings,
 )
 from prefect.utilities.schema_tools import ValidationError, validate
@@ -53,6 +54,7 @@ def prepared(base_job_template: dict[str, Any], **job_variables: Any) -> Kuberne
     leaky = {
         PREFECT_API_URL: "http://prefect-server.taxi-platform.svc:4200/api",
         PREFECT_API_AUTH_STRING: AUTH,
+        PREFECT_UI_URL: "http://localhost:4200",
         PREFECT_HOME: Path("/srv/worker"),
         PREFECT_LOGGING_LEVEL: "DEBUG",
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
@@ -245,6 +247,11 @@ def test_what_a_worker_leaks_is_overridden() -> None:
     assert found["PREFECT_API_URL"] == "http://prefect-server.taxi-platform.svc:4200/api"
     assert found["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
     assert "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE" not in found, "the old name would win or lose by chance"
+
+
+def test_a_run_is_told_where_people_find_its_page() -> None:
+    """What its log calls `View at`; the worker has it from the chart."""
+    assert environment_of(prepared(pool("sequential").base_job_template))["PREFECT_UI_URL"] == "http://localhost:4200"
 
 
 def test_runs_send_heartbeats_often_enough_for_the_zombie_automation() -> None:
