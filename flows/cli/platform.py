@@ -101,8 +101,7 @@ def operate(port: int, context: str | None, flows_namespace: str) -> None:
     from flows.settings import load_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("httpx", "kopf"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     serve(Platform(Path(), load_settings(), context, flows_namespace), port)
 
 

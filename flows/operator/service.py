@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import signal
 import threading
 import time
 from collections.abc import Callable
 from uuid import UUID
 
-import kopf
 from prefect.utilities.urls import url_for
 
 from flows import metrics
@@ -19,10 +18,10 @@ from flows.operator.objects.controller import EVERY_SECONDS as OBJECTS_SECONDS
 from flows.operator.objects.controller import Controller
 from flows.operator.objects.kube import Objects
 from flows.operator.objects.runs import flow_runs
-from flows.operator.objects.schema import GROUP, KINDS, VERSION
 from flows.operator.platform import Platform
 from flows.operator.release import PLATFORM_CONFIG_MAP
 from flows.operator.telemetry import Telemetry
+from flows.operator.watch import watch_config_map
 from flows.serving import serving
 
 STUCK_AFTER_SECONDS = 300.0
@@ -30,9 +29,7 @@ STUCK_AFTER_SECONDS = 300.0
 FAULT_PAUSE_SECONDS = 1.0
 """After a turn that ended by a fault that nobody expected: who wakes the loop may do so at once."""
 _STOP_SECONDS = 5.0
-"""For the turns under way; kopf's own end takes some of the ten seconds too."""
-
-_log = logging.getLogger("flows.operator")
+"""For the turns under way, of the ten seconds that the pod has."""
 
 
 class Loop:
@@ -93,8 +90,9 @@ def serve(platform: Platform, port: int) -> None:
     cluster, telemetry = platform.cluster, Telemetry()
     healing = Healing(platform, telemetry)
     faults = Faults()
+    objects = Objects(cluster, platform.namespace, faults)
     controller = Controller(
-        Objects(cluster, platform.namespace, faults),
+        objects,
         lambda: flow_runs(platform.namespace, faults),
         cluster.post_event,
         _run_url,
@@ -108,52 +106,27 @@ def serve(platform: Platform, port: int) -> None:
         return healing.ready() and controller.ready()
 
     with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), ready):
+        stop = _stop_on_signals()
+        healing_loop, objects_loop = loops
+        objects.watch(objects_loop.wake, stop)
+        watch_config_map(cluster, platform.namespace, PLATFORM_CONFIG_MAP, healing_loop.wake, faults, stop)
         for loop in loops:
             loop.start()
-        try:
-            kopf.run(registry=_watches(*loops), namespaces=[platform.namespace], standalone=True, settings=_settings())
-        finally:
-            for loop in loops:
-                loop.stop()
-            until = time.monotonic() + _STOP_SECONDS
-            for loop in loops:
-                loop.join(until)
+        stop.wait()
+        for loop in loops:
+            loop.stop()
+        until = time.monotonic() + _STOP_SECONDS
+        for loop in loops:
+            loop.join(until)
 
 
 def _run_url(run_id: str) -> str:
     return url_for("flow-run", obj_id=UUID(run_id)) or ""
 
 
-def _settings() -> kopf.OperatorSettings:
-    """No look at the whole cluster, and no Events of kopf's own."""
-    settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True
-    settings.posting.enabled = False
-    settings.watching.server_timeout = 300
-    return settings
-
-
-def asks_for_a_turn(event: kopf.RawEvent, **_: object) -> bool:
-    """Whether an object is new, changed or gone: the operator's own writes of the status wake nobody."""
-    body = event["object"]
-    return event["type"] == "DELETED" or body["metadata"].get("generation") != body.get("status", {}).get(
-        "observedGeneration"
-    )
-
-
-def _watches(healing: Loop, objects: Loop) -> kopf.OperatorRegistry:
-    """A watch that breaks off costs some time and nothing else: the loops turn without it."""
-    registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(kopf.login_via_client)
-
-    @kopf.on.event("configmaps", registry=registry, when=lambda name, **_: name == PLATFORM_CONFIG_MAP)
-    def release_changed(**_: object) -> None:
-        healing.wake()
-
-    for kind in KINDS:
-
-        @kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, when=asks_for_a_turn)
-        def object_changed(**_: object) -> None:
-            objects.wake()
-
-    return registry
+def _stop_on_signals() -> threading.Event:
+    """Set by SIGTERM and Ctrl-C."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

@@ -89,7 +89,7 @@ def odd_server() -> Iterator[Server]:
         do_POST = do_PATCH = do_DELETE = do_PUT = do_GET  # noqa: N815 - http.server names them so
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     server.url = f"http://127.0.0.1:{http.server_port}"
     try:

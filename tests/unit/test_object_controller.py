@@ -8,17 +8,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
-import kopf
 import pytest
 
 from flows.errors import ClusterRefusalError, ObjectError, PrefectApiError, RunRefusedError
 from flows.operator.kube import Reference
 from flows.operator.objects.controller import Controller
-from flows.operator.objects.kube import Held, Objects
+from flows.operator.objects.kube import Objects
+from flows.operator.objects.mirror import Ended, Held, asks_for_a_turn
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import ExperimentSpecification, ParameterSweepSpecification, Specification
 from flows.operator.objects.status import Run, Status, Trouble
-from flows.operator.service import asks_for_a_turn
 from flows.outcome import Outcome
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,6 +40,9 @@ class Cluster:
     def all(self) -> list[Held]:
         return list(self.held.values())
 
+    def read(self, one: Held | Ended) -> Held | None:
+        return self.held.get(one.uid)
+
     def write_status(self, held: Held, status: Status) -> bool:
         self._check(held)
         now = self.held.get(held.reference.uid)
@@ -50,13 +52,13 @@ class Cluster:
         self.held[held.reference.uid] = replace(now, status=status, version=str(int(now.version) + 1))
         return True
 
-    def _check(self, held: Held) -> None:
-        if held.reference.uid == self.refuses:
+    def _check(self, held: Held | Ended) -> None:
+        if held.uid == self.refuses:
             raise ClusterRefusalError("403")
 
-    def delete(self, held: Held) -> None:
+    def delete(self, held: Held | Ended) -> None:
         self._check(held)
-        del self.held[held.reference.uid]
+        del self.held[held.uid]
 
     def troubles(self) -> Mapping[str, Trouble]:
         return self.trouble
@@ -128,11 +130,13 @@ def operator(cluster: Cluster, server: Server) -> Controller:
     return another(cluster, server)
 
 
-def another(cluster: Cluster, server: Server) -> Controller:
+def another(cluster: Cluster, server: Server, ttl_seconds: int | None = None) -> Controller:
     def post(about: Reference, reason: str, message: str, bad: bool) -> None:
         cluster.events.append((about.uid, reason, bad))
 
-    return Controller(cast(Objects, cluster), server.open, post, lambda run_id: f"http://ui/{run_id}")
+    return Controller(
+        cast(Objects, cluster), server.open, post, lambda run_id: f"http://ui/{run_id}", None, ttl_seconds
+    )
 
 
 EXPERIMENT = ExperimentSpecification(data_source="a.parquet")
@@ -190,7 +194,7 @@ def test_a_new_object_does_not_wait_for_news_of_others(cluster: Cluster, server:
 )
 def test_only_what_others_change_asks_for_a_turn(event: str | None, status: dict[str, int], asks: bool) -> None:
     body = {"metadata": {"name": "a", "generation": 2}, "status": status}
-    assert asks_for_a_turn(cast(kopf.RawEvent, {"type": event, "object": body})) is asks
+    assert asks_for_a_turn({"type": event, "object": body}) is asks
 
 
 def test_a_turn_without_news_writes_nothing(cluster: Cluster, server: Server, operator: Controller) -> None:
@@ -252,6 +256,106 @@ def test_an_object_goes_when_its_time_is_up(cluster: Cluster, server: Server, op
     operator.turn()
     operator.turn()
     assert list(cluster.held) == ["2"]
+
+
+def test_an_object_that_names_no_time_to_live_has_that_of_the_release(cluster: Cluster, server: Server) -> None:
+    cluster.put("1", EXPERIMENT)
+    cluster.put("2", EXPERIMENT.model_copy(update={"ttl_seconds_after_finished": 2**31 - 1}))
+    operator = another(cluster, server, ttl_seconds=3600)
+    operator.turn()
+    for uid in "12":
+        server.set(uid, "completed")
+    operator.turn()
+    operator.turn()
+    assert list(cluster.held) == ["2"]
+
+
+def test_a_run_that_was_just_started_by_another_operator_is_let_be(
+    cluster: Cluster, server: Server, operator: Controller
+) -> None:
+    for uid, made in (("new", datetime.now(UTC)), ("old", CREATED)):
+        server.runs[uid] = Run(f"run-{uid}", "running", "Running", "", None, None, uid, made)
+    operator.turn()
+    assert server.cancelled == ["run-old"]
+
+
+def test_the_run_of_another_object_is_not_taken_over(cluster: Cluster, server: Server, operator: Controller) -> None:
+    for uid in "12":
+        cluster.put(uid, EXPERIMENT)
+    operator.turn()
+    for uid in "12":
+        server.set(uid, "completed")
+        server.runs[uid] = replace(server.runs[uid], uid=uid)
+    edited = cluster.status("1").model_copy(update={"flow_run_id": "run-2"})
+    cluster.held["1"] = replace(cluster.held["1"], status=edited)
+    operator.turn()
+    assert [cluster.status(uid).flow_run_id for uid in "12"] == ["run-1", "run-2"]
+
+
+def test_what_was_refused_before_does_not_come_first_again(
+    cluster: Cluster, server: Server, operator: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    start = server.start
+
+    def asking(spec: Specification, name: str, uid: str) -> Run:
+        asked.append(uid)
+        return start(spec, name, uid)
+
+    monkeypatch.setattr(server, "start", asking)
+    cluster.put("1", EXPERIMENT)
+    server.fault, server.spares = RunRefusedError("no"), {"name-2"}
+    operator.turn()
+    cluster.put("2", EXPERIMENT)
+    operator.turn()
+    assert asked == ["1", "2", "1"]
+
+
+def test_a_cancellation_that_is_refused_holds_up_nothing(
+    cluster: Cluster, server: Server, operator: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run_id: str) -> None:
+        raise RunRefusedError("409")
+
+    cluster.put("1", EXPERIMENT)
+    operator.turn()
+    cluster.held.clear()
+    cluster.put("2", EXPERIMENT)
+    monkeypatch.setattr(server, "cancel", refuse)
+    operator.turn()
+    assert cluster.status("2").flow_run_id == "run-2"
+
+
+def test_a_fault_of_one_object_holds_up_no_other(
+    cluster: Cluster, server: Server, operator: Controller, caplog: pytest.LogCaptureFixture
+) -> None:
+    for uid in "12":
+        cluster.put(uid, EXPERIMENT)
+    server.fault, server.spares = KeyError("nobody expected this"), {"name-2"}
+    operator.turn()
+    operator.turn()
+    assert cluster.status("2").flow_run_id == "run-2"
+    assert [one.exc_info is not None for one in caplog.records] == [True], "said once, with its traceback"
+
+
+def test_it_is_ready_while_all_answer(cluster: Cluster, server: Server, operator: Controller) -> None:
+    assert not operator.ready()
+    server.fault = PrefectApiError("no answer")
+    operator.turn()
+    assert not operator.ready()
+    server.fault = None
+    operator.turn()
+    assert operator.ready()
+
+
+def test_a_fault_in_other_words_is_no_news(
+    cluster: Cluster, server: Server, operator: Controller, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.put("1", EXPERIMENT)
+    for words in ("request 1", "request 2"):
+        server.fault = PrefectApiError(words)
+        operator.turn()
+    assert (cluster.writes, caplog.messages) == (1, ["request 1"])
 
 
 def test_while_prefect_is_away_the_objects_say_so_once(cluster: Cluster, server: Server, operator: Controller) -> None:

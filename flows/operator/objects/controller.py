@@ -1,7 +1,7 @@
 """Brings every object to its end: each turn compares all objects with all flow runs, and does what is missing.
 
-Nothing is remembered from one turn to the next but what the objects' status says, so that a turn may be cut off at any
-point, be missed, or be taken by two operators at once.
+What the objects' status says is all that has to be known from one turn to the next, so that a turn may be cut off at
+any point, be missed, or be taken by two operators at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
-from typing import get_args
+from typing import Any, get_args
 
 from flows.errors import (
     ClusterError,
@@ -26,7 +26,8 @@ from flows.errors import (
 )
 from flows.operator.faults import Faults
 from flows.operator.kube import Reference
-from flows.operator.objects.kube import Held, Objects
+from flows.operator.objects.kube import Objects
+from flows.operator.objects.mirror import Ended, Held
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import KINDS, Phase
 from flows.operator.objects.status import TROUBLES, Run, Status, Trouble, of_cells, of_run, unable
@@ -38,6 +39,8 @@ COMES_BACK_SECONDS = 600.0
 """For so long a failed run is looked at again."""
 FRESH_SECONDS = 240.0
 """After so long without a turn in which all answered the controller is not ready."""
+NEW_SECONDS = 120.0
+"""Longer than what a watch tells may be late."""
 TURN_SECONDS = 60.0
 """What is not done by then is left for the next turn."""
 
@@ -53,6 +56,7 @@ class Controller:
         post_event: says something in `kubectl describe` of an object: its reason, its message, and whether it is bad.
         run_url: page of a flow run in Prefect's UI, by its id.
         faults: told of what goes wrong.
+        ttl_seconds: after which an ended object that names no time to live is deleted; None: it stays.
     """
 
     def __init__(
@@ -62,9 +66,12 @@ class Controller:
         post_event: Callable[[Reference, str, str, bool], None],
         run_url: Callable[[str], str],
         faults: Faults | None = None,
+        ttl_seconds: int | None = None,
     ) -> None:
         self._objects, self._flow_runs, self._post_event, self._run_url = objects, flow_runs, post_event, run_url
         self._faults, self._succeeded_at, self._until = faults or Faults(), -FRESH_SECONDS, 0.0
+        self._ttl_seconds = ttl_seconds
+        self._known: set[str] = set()
         self.count: Mapping[tuple[str, ...], float] = _count(())
 
     def ready(self) -> bool:
@@ -90,46 +97,49 @@ class Controller:
         with self._flow_runs() as flow_runs:
             # Runs first: a run that another operator starts after this has its object among those that are read next.
             under_way = flow_runs.under_way()
-            held = self._held()
-            self._cancel_orphans(flow_runs, under_way, held)
-            again = _reopened(flow_runs, under_way, held)
-            finished = [one for one in held if one.status.finished and one.reference.uid not in again]
-            self._delete_expired(finished)
-            self._observe(finished)
-            unfinished = [one for one in held if not one.status.finished or one.reference.uid in again]
-            self._follow(flow_runs, under_way, sorted(unfinished, key=_rank))
+            seen = self._seen()
+            self._cancel_orphans(flow_runs, under_way, seen)
+            ended = [one for one in seen if isinstance(one, Ended)]
+            again = _reopened(flow_runs, under_way, ended)
+            self._delete_expired(one for one in ended if one.uid not in again)
+            self._observe(one for one in ended if not one.observed and one.uid not in again)
+            live = [one for one in seen if isinstance(one, Held)]
+            live += [held for one in ended if one.uid in again if (held := self._objects.read(one)) is not None]
+            self._follow(flow_runs, under_way, sorted(live, key=_rank))
 
-    def _held(self) -> Sequence[Held]:
-        held = self._objects.all()
-        self.count = _count(held)
-        return held
+    def _seen(self) -> Sequence[Held | Ended]:
+        seen = [one if isinstance(one, Ended) else one.ended or one for one in self._objects.all()]
+        self.count = _count(seen)
+        return seen
 
-    def _cancel_orphans(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> None:
-        there = {one.reference.uid for one in held}
-        for uid, run in under_way.items():
-            if uid not in there and run.state != "cancelling":
-                _log.info("cancelling flow run %s: its object is gone", run.id)
-                try:
-                    flow_runs.cancel(run.id)
-                except RunRefusedError as error:
-                    self._faults.tell("cancelling", str(error))
-
-    def _delete_expired(self, finished: Sequence[Held]) -> None:
+    def _cancel_orphans(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], seen: Sequence[Held | Ended]) -> None:
+        there = {one.uid for one in seen}
         now = datetime.now(UTC)
-        for one in finished:
-            ttl_seconds = None if one.spec is None else one.spec.ttl_seconds_after_finished
-            ended = one.status.finished_at
-            if ttl_seconds is None or ended is None:
+        for uid, run in under_way.items():
+            if uid in there or run.state == "cancelling" or (uid not in self._known and _is_new(run, now)):
                 continue
-            if (now - datetime.fromisoformat(ended)).total_seconds() >= ttl_seconds:
+            _log.info("cancelling flow run %s: its object is gone", run.id)
+            try:
+                flow_runs.cancel(run.id)
+            except RunRefusedError as error:
+                self._faults.tell("cancelling", str(error))
+        self._known = there
+
+    def _delete_expired(self, ended: Iterable[Ended]) -> None:
+        now = datetime.now(UTC)
+        for one in self._in_time(ended):
+            ttl_seconds = self._ttl_seconds if one.ttl_seconds is None else one.ttl_seconds
+            if ttl_seconds is not None and (now - one.finished_at).total_seconds() >= ttl_seconds:
                 with self._alone(one):
                     self._objects.delete(one)
 
-    def _observe(self, finished: Sequence[Held]) -> None:
-        """What may change in a finished object is its time to live."""
-        for one in finished:
+    def _observe(self, ended: Iterable[Ended]) -> None:
+        """What may change in an object whose run has ended is its time to live."""
+        for one in self._in_time(ended):
             with self._alone(one):
-                self._update(one, one.status.model_copy(update={"observed_generation": one.generation}))
+                held = self._objects.read(one)
+                if held is not None:
+                    self._update(held, held.status.model_copy(update={"observed_generation": held.generation}))
 
     def _follow(self, flow_runs: FlowRuns, under_way: Mapping[str, Run], unfinished: Sequence[Held]) -> None:
         ended = [
@@ -146,18 +156,18 @@ class Controller:
             with self._alone(one):
                 self._update(one, self._status(flow_runs, one, run, outcomes, troubles))
 
-    def _in_time(self, held: Iterable[Held]) -> Iterator[Held]:
-        return takewhile(lambda _: time.monotonic() < self._until, held)
+    def _in_time(self, objects: Iterable[Any]) -> Iterator[Any]:
+        return takewhile(lambda _: time.monotonic() < self._until, objects)
 
     @contextmanager
-    def _alone(self, one: Held) -> Iterator[None]:
+    def _alone(self, one: Held | Ended) -> Iterator[None]:
         """What goes wrong with one object holds up no other."""
         try:
             yield
         except ClusterRefusalError as error:
             self._faults.tell("refusal", str(error))
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-            what = f"{one.kind.kind} {one.reference.name}"
+            what = f"{one.kind.kind} {one.name}"
             self._faults.tell("object", f"{what} is passed over: {error!r}", with_traceback=True)
 
     def _status(
@@ -192,7 +202,7 @@ class Controller:
         """The server is away: say so where something is waited for, once, whatever words it finds next time."""
         now = datetime.now(UTC)
         try:
-            waiting = [one for one in self._held() if not one.status.finished and _reason(one.status) != reason]
+            waiting = [one for one in self._seen() if isinstance(one, Held) and _reason(one.status) != reason]
             for one in self._in_time(waiting):
                 with self._alone(one):
                     self._update(one, unable(one.status, one.generation, reason, message, now, final=False))
@@ -236,31 +246,35 @@ def _of_cells(flow_runs: FlowRuns, run: Run, troubles: Mapping[str, Trouble], no
     return of_cells({cell.id: troubles[cell.id] for cell in cells})
 
 
-def _reopened(flow_runs: FlowRuns, under_way: Mapping[str, Run], held: Sequence[Held]) -> set[str]:
-    """Uids of finished objects whose runs are elsewhere by now.
+def _reopened(flow_runs: FlowRuns, under_way: Mapping[str, Run], ended: Sequence[Ended]) -> set[str]:
+    """Uids of objects whose runs had ended and are elsewhere by now.
 
     Someone retries them; or a pod that was taken for dead had only lost its network, and ends its run well. The runs
     are read once more: one that is listed as under way may have ended before the objects were read.
     """
     now = datetime.now(UTC)
-    asked = {
-        one.reference.uid: (one.status.flow_run_id or under_way[one.reference.uid].id, one)
-        for one in held
-        if one.status.finished and (one.reference.uid in under_way or _may_come_back(one.status, now))
-    }
-    runs = flow_runs.by_id([run_id for run_id, _ in asked.values()])
+    asked = [
+        (one.flow_run_id or under_way[one.uid].id, one)
+        for one in ended
+        if one.uid in under_way or _may_come_back(one, now)
+    ]
+    runs = flow_runs.by_id([run_id for run_id, _ in asked])
     return {
-        uid
-        for uid, (run_id, one) in asked.items()
-        if (run := runs.get(run_id)) is not None and _is_of(run, one) and run.phase != one.status.phase
+        one.uid
+        for run_id, one in asked
+        if (run := runs.get(run_id)) is not None and run.uid in {"", one.uid} and run.phase != one.phase
     }
 
 
-def _may_come_back(status: Status, now: datetime) -> bool:
-    ended = status.finished_at
-    if status.phase != "Failed" or status.flow_run_id is None or ended is None:
+def _may_come_back(one: Ended, now: datetime) -> bool:
+    if one.phase != "Failed" or one.flow_run_id is None:
         return False
-    return (now - datetime.fromisoformat(ended)).total_seconds() < COMES_BACK_SECONDS
+    return (now - one.finished_at).total_seconds() < COMES_BACK_SECONDS
+
+
+def _is_new(run: Run, now: datetime) -> bool:
+    """Whether another operator may have started it for an object that this one has yet to see."""
+    return run.created_at is not None and (now - run.created_at).total_seconds() < NEW_SECONDS
 
 
 def _is_recent(cell: Run, now: datetime) -> bool:
@@ -287,8 +301,8 @@ _UNAVAILABLE = "PrefectUnavailable"
 _BAD = {_UNAVAILABLE, ObjectError.reason, RunRefusedError.reason, *TROUBLES}
 
 
-def _count(held: Sequence[Held]) -> dict[tuple[str, ...], float]:
+def _count(seen: Iterable[Held | Ended]) -> dict[tuple[str, ...], float]:
     found: dict[tuple[str, ...], float] = {(kind.kind, phase): 0 for kind in KINDS for phase in get_args(Phase)}
-    for one in held:
-        found[one.kind.kind, one.status.phase] += 1
+    for one in seen:
+        found[one.kind.kind, one.phase if isinstance(one, Ended) else one.status.phase] += 1
     return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from kubernetes.client import ApiException, CustomObjectsApi, V1DeleteOptions, V1Preconditions
-from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from flows.operator.faults import Faults
-from flows.operator.kube import Cluster, Reference
+from flows.operator.kube import Cluster
+from flows.operator.objects.mirror import Ended, Held, Mirror, read_object
 from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
 from flows.operator.objects.status import (
     OOM_KILLED,
@@ -19,7 +20,6 @@ from flows.operator.objects.status import (
     Status,
     Trouble,
     is_uuid,
-    read_status,
 )
 from flows.operator.state import JsonObject
 
@@ -32,50 +32,29 @@ _CONFLICT = 409
 _TAKE_TURNS = "ErrImagePull", "ImagePullBackOff"
 """The former becomes the latter and back; one word is used for both."""
 _RUN_LABEL = "prefect.io/flow-run-id"
-_JSON: TypeAdapter[JsonObject] = TypeAdapter(dict[str, JsonValue])
-_ITEMS: TypeAdapter[list[JsonObject]] = TypeAdapter(list[dict[str, JsonValue]])
-
-
-@dataclass(frozen=True)
-class Held:
-    """An object as the cluster holds it, at a version of it. spec: None where it can't be read, which fault says."""
-
-    kind: type[Specification]
-    reference: Reference
-    version: str
-    generation: int
-    spec: Specification | None
-    fault: str
-    status: Status
 
 
 class Objects:
     """What the controller asks of Kubernetes. Every call raises ClusterError where it is refused or not answered."""
 
     def __init__(self, cluster: Cluster, namespace: str, faults: Faults | None = None) -> None:
-        self._cluster, self._namespace, self._faults = cluster, namespace, faults or Faults()
+        self._cluster, self._namespace = cluster, namespace
         self._custom = CustomObjectsApi(cluster.core.api_client)
+        self._mirrors = {kind: Mirror(cluster, namespace, kind, faults or Faults()) for kind in KINDS}
 
-    def all(self) -> list[Held]:
-        """Every object; of a kind that the cluster does not know there are none."""
-        return [held for kind in KINDS for held in self._of(kind)]
+    def all(self) -> list[Held | Ended]:
+        """Every object that is not being deleted; of a kind that the cluster does not know there are none."""
+        return [one for mirror in self._mirrors.values() for one in mirror.objects()]
 
-    def _of(self, kind: type[Specification]) -> Iterator[Held]:
-        with self._cluster.asked(f"{kind.plural} of the namespace {self._namespace}"):
-            try:
-                found = self._custom.list_namespaced_custom_object(
-                    GROUP, VERSION, self._namespace, kind.plural, _request_timeout=_TIMEOUT_SECONDS
-                )
-            except ApiException as error:
-                if error.status == _NOT_FOUND:
-                    return
-                raise
-            items = _ITEMS.validate_python(_JSON.validate_python(found)["items"])
-        for item in items:
-            try:
-                yield _held(kind, item)
-            except (ValidationError, LookupError, TypeError) as error:
-                self._faults.tell("unreadable object", f"one of the {kind.plural} can't be read: {error!r}")
+    def watch(self, changed: Callable[[], None], stop: Event) -> None:
+        """Keep them by watches from now on, until stop is set; changed is called where someone has changed one."""
+        for kind, mirror in self._mirrors.items():
+            Thread(target=mirror.follow, args=(changed, stop), name=f"watch-{kind.plural}", daemon=True).start()
+
+    def read(self, one: Held | Ended) -> Held | None:
+        """The whole object as it is now; None where it is gone or being deleted."""
+        item = self._refreshed(one)
+        return None if item is None else read_object(one.kind, item)
 
     def write_status(self, held: Held, status: Status) -> bool:
         """Replace the status; one that is gone or has changed since, or is another of its name, is left alone.
@@ -83,33 +62,72 @@ class Objects:
         Returns:
             Whether the status was written.
         """
-        return self._change(held, status)
-
-    def delete(self, held: Held) -> None:
-        """Delete the object, with the same care."""
-        self._change(held, None)
-
-    def _change(self, held: Held, status: Status | None) -> bool:
-        where = (GROUP, VERSION, self._namespace, held.kind.plural, held.reference.name)
-        with self._cluster.asked(f"{held.kind.kind} {held.reference.name} in the namespace {self._namespace}"):
+        # A patch that names a uid is taken by an object of another: only the version is compared.
+        body = {
+            "metadata": {"resourceVersion": held.version},
+            "status": status.model_dump(mode="json", by_alias=True),
+        }
+        where = self._where(held.kind, held.reference.name)
+        with self._asked(held):
             try:
-                if status is None:
-                    options = V1DeleteOptions(preconditions=V1Preconditions(resource_version=held.version))
-                    self._custom.delete_namespaced_custom_object(
-                        *where, body=options, _request_timeout=_TIMEOUT_SECONDS
-                    )
-                else:
-                    # A patch that names a uid is taken by an object of another: only the version is compared.
-                    body = {
-                        "metadata": {"resourceVersion": held.version},
-                        "status": status.model_dump(mode="json", by_alias=True),
-                    }
-                    self._custom.patch_namespaced_custom_object_status(*where, body, _request_timeout=_TIMEOUT_SECONDS)
+                answer = self._custom.patch_namespaced_custom_object_status(
+                    *where, body, _request_timeout=_TIMEOUT_SECONDS
+                )
             except ApiException as error:
-                if error.status not in {_NOT_FOUND, _CONFLICT}:
+                if not (_is_gone(error) or error.status == _CONFLICT):
                     raise
-                return False
+                answer = None
+        if answer is None:
+            self._refreshed(held)
+            return False
+        if isinstance(answer, dict):  # else the watch tells it
+            self._mirrors[held.kind].put(answer)
         return True
+
+    def delete(self, one: Held | Ended) -> None:
+        """Delete the object, with the same care."""
+        options = V1DeleteOptions(preconditions=V1Preconditions(resource_version=one.version))
+        with self._asked(one):
+            try:
+                self._custom.delete_namespaced_custom_object(
+                    *self._where(one.kind, one.name), body=options, _request_timeout=_TIMEOUT_SECONDS
+                )
+            except ApiException as error:
+                if not (_is_gone(error) or error.status == _CONFLICT):
+                    raise
+                changed = True
+            else:
+                changed = False
+        if changed:
+            self._refreshed(one)
+        else:
+            self._mirrors[one.kind].drop(one.uid)
+
+    def _refreshed(self, one: Held | Ended) -> JsonObject | None:
+        """What Kubernetes tells of one object now, and from now on: None where it is gone, or another of its name."""
+        mirror = self._mirrors[one.kind]
+        with self._asked(one):
+            try:
+                item = self._custom.get_namespaced_custom_object(
+                    *self._where(one.kind, one.name), _request_timeout=_TIMEOUT_SECONDS
+                )
+            except ApiException as error:
+                if not _is_gone(error):
+                    raise
+                item = {}
+            metadata = item.get("metadata", {})  # type: ignore[attr-defined]
+            found = metadata.get("uid") == one.uid and not metadata.get("deletionTimestamp")
+        if not found:
+            mirror.drop(one.uid)
+            return None
+        mirror.put(item)  # type: ignore[arg-type]
+        return item  # type: ignore[return-value]
+
+    def _asked(self, one: Held | Ended) -> AbstractContextManager[None]:
+        return self._cluster.asked(f"{one.kind.kind} {one.name} in the namespace {self._namespace}")
+
+    def _where(self, kind: type[Specification], name: str) -> tuple[str, str, str, str, str]:
+        return GROUP, VERSION, self._namespace, kind.plural, name
 
     def troubles(self) -> dict[str, Trouble]:
         """What keeps pods of flow runs from running, or ended them, by the id of the run."""
@@ -123,6 +141,11 @@ class Objects:
         return troubles_of(pods)
 
 
+def _is_gone(error: ApiException) -> bool:
+    """Whether it is Kubernetes that has no such object: a proxy's 404 must not end its run."""
+    return error.status == _NOT_FOUND and '"NotFound"' in str(error.body)
+
+
 def troubles_of(pods: Iterable[V1Pod]) -> dict[str, Trouble]:
     """By the id of the flow run; of several pods of a run the newest counts."""
     found = {_run_id(pod): _trouble(pod) for pod in sorted(pods, key=_created)}
@@ -132,22 +155,6 @@ def troubles_of(pods: Iterable[V1Pod]) -> dict[str, Trouble]:
 
 def _created(pod: V1Pod) -> str:
     return str(pod.metadata.creation_timestamp if pod.metadata is not None else "")
-
-
-def _held(kind: type[Specification], item: Mapping[str, JsonValue]) -> Held:
-    metadata = _JSON.validate_python(item["metadata"])
-    reference = Reference(
-        f"{GROUP}/{VERSION}", kind.kind, str(metadata["namespace"]), str(metadata["name"]), str(metadata["uid"])
-    )
-    spec, fault = None, ""
-    try:
-        spec = kind.model_validate(item.get("spec") or {})
-    except ValidationError as error:
-        fault = str(error)
-    generation = TypeAdapter(int).validate_python(metadata["generation"])
-    return Held(
-        kind, reference, str(metadata["resourceVersion"]), generation, spec, fault, read_status(item.get("status"))
-    )
 
 
 def _run_id(pod: V1Pod) -> str:

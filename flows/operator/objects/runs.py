@@ -74,6 +74,7 @@ class _RunAnswer(BaseModel):
     state: _StateAnswer | None = None
     start_time: AwareDatetime | None = None
     end_time: AwareDatetime | None = None
+    created: AwareDatetime | None = None
 
     @property
     def uid(self) -> str:
@@ -255,6 +256,7 @@ def _run(run: _RunAnswer) -> Run:
         started_at=run.start_time,
         ended_at=run.end_time,
         uid=run.uid,
+        created_at=run.created,
     )
 
 

@@ -85,6 +85,7 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
     uid: str = ""
+    created_at: datetime | None = None
 
     @property
     def phase(self) -> Phase:
