@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import NamedTuple
 
 from flows.errors import DialectError, UnreadableFileError
 from flows.model import SourceFile
+from flows.steps.csv_hints import DECIMAL_COMMA, SEPARATORS
 from flows.steps.csv_lines import MAX_LINE_BYTES, LineEnd, LongLineError, cut, ended_by_lf, line_end_of
 from flows.steps.dialects import dialect_table, normalised
 
@@ -22,8 +22,6 @@ _FORMATS = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
 }
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ":": "colons", "^": "carets", "~": "tildes"}
-_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _LINES_SEARCHED = 50
 _SHOWN_CHARACTERS = 80
 
@@ -48,23 +46,16 @@ def find_header(file: SourceFile, head: bytes) -> Header:
     text, start = ended_by_lf(head, line_end), 0
     _refuse_other_formats(file, head, first_line=text[:MAX_LINE_BYTES].split(b"\n", 1)[0])
     for number, line in enumerate(text.split(b"\n"), start=1):
+        if len(line) > MAX_LINE_BYTES:
+            raise DialectError(f"{file.name}, {LongLineError(number, text[start:])}; expected a header.")
         start = min(start + len(line) + 1, len(text))
         line = _without_bom(line)
-        if len(line) > MAX_LINE_BYTES:
-            raise DialectError(
-                f"{file.name}, {LongLineError(number, text[start - len(line) - 1 :])}; expected a header."
-            )
         if line.strip():
             rows = [row.decode("utf-8", errors="replace") for row in islice(text[start:].split(b"\n"), _LINES_SEARCHED)]
             return Header(_names(file, number, line, rows), number, start, line_end)
     raise UnreadableFileError(
         f"{file.name}: found blank lines alone in the first {len(head):,} bytes, no rows; expected a header and rows."
     )
-
-
-def separator_of(line: str, n_fields: int) -> str | None:
-    """What a line is separated by instead of commas, in words, where that gives n_fields, three or more."""
-    return next((word for sign, word in _SEPARATORS.items() if line.count(sign) + 1 == n_fields > 2), None)
 
 
 def _without_bom(line: bytes) -> bytes:
@@ -116,7 +107,7 @@ def _split(text: str, separator: str) -> list[str]:
 def _refuse_remark(file: SourceFile, number: int, text: str, rows: list[str]) -> None:
     """Say where the header is if it is further down."""
     for below, row in enumerate(rows, start=number + 1):
-        if max(_count_known(_split(row, separator)) for separator in (",", *_SEPARATORS)) > 1:
+        if max(_count_known(_split(row, separator)) for separator in (",", *SEPARATORS)) > 1:
             raise DialectError(
                 f"{file.name}, line {number}: found {text[:_SHOWN_CHARACTERS]!r}, expected the header, which is line "
                 f"{below}. Remove the lines above it."
@@ -125,14 +116,14 @@ def _refuse_remark(file: SourceFile, number: int, text: str, rows: list[str]) ->
 
 def _refuse_separator(file: SourceFile, number: int, text: str, names: list[str], rows: list[str]) -> None:
     """Say what the columns are separated by where more names are known by it than by commas."""
-    n_known = {separator: _count_known(_split(text, separator)) for separator in _SEPARATORS}
+    n_known = {separator: _count_known(_split(text, separator)) for separator in SEPARATORS}
     separator = max(n_known, key=lambda sign: n_known[sign])
     if n_known[separator] > _count_known(names):
         cells = (cell for row in rows for cell in _split(row, separator))
-        number_found = next((cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell)), None)
+        number_found = next((cell for cell in cells if DECIMAL_COMMA.fullmatch(cell)), None)
         points = "" if number_found is None else f", and decimal points in the numbers (found {number_found!r})"
         raise DialectError(
-            f"{file.name}, line {number}: the columns are separated by {_SEPARATORS[separator]} ({separator!r}), "
+            f"{file.name}, line {number}: the columns are separated by {SEPARATORS[separator]} ({separator!r}), "
             f"expected commas. Save the file with commas between the columns{points}."
         )
     if len(names) == 1 and _count_known(_split(names[0], ",")) > _count_known(names):

@@ -31,7 +31,7 @@ class LongLineError(ValueError):
     def __init__(self, number: int, text: bytes) -> None:
         line, end, _ = text.partition(b"\n")
         size = f"{'' if end else 'at least '}{len(line):,}"
-        mixed = "; it holds CR line ends, the line above it ends with LF" if b"\r" in line.rstrip(b"\r") else ""
+        mixed = " (but line ends of another kind, CR or LF)" if b"\r" in line.rstrip(b"\r") else ""
         super().__init__(
             f"line {number}: found {size} bytes without a line end{mixed}; a line may have {MAX_LINE_BYTES:,} bytes"
         )

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from io import BufferedIOBase
-from itertools import islice, pairwise
+from itertools import islice
 from typing import cast
 
 import pyarrow as pa
@@ -25,7 +24,8 @@ from isal import igzip, isal_zlib
 
 from flows.errors import RowError, UnreadableFileError
 from flows.model import SourceFile
-from flows.steps.csv_header import find_header, separator_of
+from flows.steps.csv_header import find_header
+from flows.steps.csv_hints import hint, refuse_decimal_commas
 from flows.steps.csv_lines import (
     MAX_LINE_BYTES,
     Block,
@@ -48,7 +48,6 @@ _PARSE_BYTES = 2 * MAX_LINE_BYTES
 _BadDeflateError = cast("type[Exception]", isal_zlib.error)
 _TYPES: dict[ValueType, pa.DataType] = {"number": pa.float64(), "zone": pa.float64(), "time": pa.string()}
 _GZIP = b"\x1f\x8b"
-_DEGREES, _FRACTION = re.compile(r"-7[2-5]|4[01]"), re.compile(r"\d{2,}")
 
 
 class CsvTable:
@@ -84,6 +83,7 @@ class CsvTable:
         if whole and len(sampled) < SAMPLE_ROWS and self._take_tail(tail, self._header.line + 1 + lines.count(b"\n")):
             sampled.append(Line(self._header.line + 1 + lines.count(b"\n"), *cut(tail)))
         self._rows = self._fitting(sampled)
+        refuse_decimal_commas(file, self.names, self._rows)
         if whole and not self._rows:
             raise UnreadableFileError(
                 f"{file.name}: found a header and no rows, expected trip records. Leave the file out."
@@ -196,21 +196,14 @@ class CsvTable:
         if line.fault is not None:
             return line.fault
         if n_found != self.n_fields:
-            return f"found {n_found} fields, expected {self.n_fields} below {n_names} column names" + self._hint(line)
+            return f"found {n_found} fields, expected {self.n_fields} below {n_names} column names" + hint(
+                line, self.n_fields
+            )
         missing = dialect_table().missing.values
         surplus = next((cell for cell in line.cells[n_names:] if cell.strip() not in missing), None)
         if surplus is not None:
             return f"found {n_found} fields, {surplus!r} behind the last name; expected {n_names}, or empty ones"
         return None
-
-    def _hint(self, line: Line) -> str:
-        """What explains another number of fields."""
-        separator = separator_of(",".join(line.cells), self.n_fields)
-        if separator is not None:
-            return f" (this line is separated by {separator}, the header by commas)"
-        pairs = pairwise(line.cells)
-        split = next((f"{a},{b}" for a, b in pairs if _DEGREES.fullmatch(a) and _FRACTION.fullmatch(b)), None)
-        return "" if split is None else f" (decimal commas cut numbers in two: {split!r})"
 
     def _fitting(self, sampled: list[Line]) -> list[Line]:
         """The first lines but for those that are left out. Where most don't fit, the header is to blame."""

@@ -169,12 +169,13 @@ def test_bytes_that_are_no_utf_8_harm_nothing(written: Callable[..., Path], row:
         (f"{NAMES}\n{ROW}".replace(",", ";").replace(".", ","), ("semicolons", "decimal points", "'-73,98'")),
         (f"sep=,\n{NAMES}\n{ROW}", ("line 1: found 'sep=,'", "the header, which is line 2", "Remove the lines above")),
         (f"# made in 2016, by me\n\n{NAMES}\n{ROW}", ("line 1: found '# made in 2016, by me'", "line 3")),
+        (f'{NAMES}\n1,"-73,98","40,75"', ("line 2, column 'pickup_longitude'", "'-73,98'", "has a decimal comma")),
         (f'"{NAMES}"\n"{ROW}"', ("line 1", "the whole line is one quoted cell")),
         (f'"{NAMES}\n{ROW}', ("line 1", "the header can't be read", "a quote that opens a cell")),
         (f"{NAMES}\r{ROW}\n{ROW}\n", ("line 2", "a line end of another kind")),
         (
             "x" * MAX_LINE_BYTES + f",{NAMES}\n{ROW}",
-            ("line 1", "bytes without a line end; a line may have 131,072 bytes; expected a header"),
+            ("line 1", "131,115 bytes without a line end; a line may have 131,072 bytes; expected a header"),
         ),
     ],
 )
@@ -196,9 +197,7 @@ def test_a_line_without_end_is_not_read_to_its_end(written: Callable[..., Path])
 
 def test_line_ends_that_change_are_said(written: Callable[..., Path]) -> None:
     path = written("\n".join([NAMES, ROW, "\r".join([ROW] * 20_000)]))
-    with pytest.raises(
-        RowError, match=r"line 3: found at least .* it holds CR line ends, the line above it ends with LF"
-    ):
+    with pytest.raises(RowError, match=r"line 3: found at least .* line ends of another kind, CR or LF"):
         opened(path)
 
 
@@ -231,7 +230,7 @@ CELL = st.text(st.sampled_from('ab1 ,"\n\r\0\u00e9'), max_size=4)
 QUOTED = CELL.map(lambda cell: '"' + cell.replace('"', '""') + '"')
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(st.lists(st.one_of(CELL, QUOTED, st.just("NULL")), min_size=1, max_size=4), max_size=12),
     line_end=st.sampled_from(["\n", "\r\n", "\r\r\n", "\r"]),
@@ -274,8 +273,9 @@ def outcome(path: Path, csv_bytes: int, sample_rows: int) -> list[list[str]] | s
 
 
 def lines_of(text: str, line_end: str) -> list[str]:
-    """CRs before an LF belong to the line end."""
-    return text.split("\r") if line_end == "\r" else [line.rstrip("\r") for line in text.split("\n")]
+    """CRs before an LF belong to the line end, and where lines end with CR, LFs before it."""
+    end, other = ("\r", "\n") if line_end == "\r" else ("\n", "\r")
+    return [line.rstrip(other) for line in text.split(end)]
 
 
 def wanted_rows(text: str, line_end: str) -> list[list[str]]:
