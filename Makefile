@@ -15,7 +15,7 @@ sum = $(shell cat requirements/$(1).txt pyproject.toml flows/__init__.py | cksum
 EVALUATION := .venv/evaluation-$(call sum,evaluation).stamp
 DEV := .venv/dev-$(call sum,dev).stamp
 
-.PHONY: help setup run test unit lint bench up down purge backup restore smoke soak lock clean
+.PHONY: help setup run test unit lint fuzz bench up down purge backup restore smoke soak lock clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/make \1@\2/p' Makefile | awk -F @ '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ lint: $(DEV) ## Check format, style, types and layers
 	$(BIN) -m ruff check
 	$(BIN) -m mypy
 	$(BIN) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
+
+fuzz: $(DEV) ## Run mutated inputs against every reader: make fuzz N=100000 SEED=1
+	$(BIN) -m tests.fuzz --cases $(or $(N),1000) --seed $(or $(SEED),0)
 
 bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results and README get the ratios
 	$(BIN) -m benchmarks.preparing

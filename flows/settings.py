@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnparsedError
 
 from flows.errors import SettingsError
 from flows.model import INT64_MAX, CityBox, Frozen, ScoreSettings
@@ -169,6 +170,10 @@ def load_settings() -> Settings:
         )
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
+    except UnparsedError as error:  # a whole group, such as TAXI_SCORE, that is not the JSON it has to be
+        raise SettingsError(
+            f"{error}: it has to be a JSON object. Set its parts one by one instead (TAXI_SCORE__QUALITY_WEIGHT)."
+        ) from error
 
 
 def _explain(error: ValidationError) -> str:
