@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from flows.store import ObjectStore
 
 _TIMEOUT_SECONDS = 5.0
+_PROBE_BYTES = 8 << 20
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _ALL = "read and write"
 
@@ -42,6 +45,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         check_pushgateway(settings),
         check_proxies(),
         check_zone_table(settings),
+        check_temporary_files(),
         check_resources(settings),
     )
 
@@ -180,6 +184,19 @@ def check_zone_table(settings: Settings) -> Check:
             "`taxi-flows data fetch yellow 2025-09` downloads it; TAXI_ZONE_TABLE names one elsewhere.",
         )
     return Check("Zone table", True, f"{len(table.ids)} zones")
+
+
+def check_temporary_files() -> Check:
+    """Write a few megabytes where kernels are compiled to and objects of a store are copied to."""
+    try:
+        folder = tempfile.gettempdir()
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+        free_bytes = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Check("Temporary files", False, str(error.strerror or error), "TMPDIR names a folder that has room.")
+    return Check("Temporary files", True, f"{folder}, {free_bytes / 2**30:.1f} GiB free")
 
 
 def check_resources(settings: Settings) -> Check:

@@ -82,7 +82,7 @@ class Server:
     def _ended(self, say: Say) -> str:
         self.output.seek(0)
         lines = self.output.read().decode(errors="replace").splitlines()
-        if os.environ.get("TAXI_DEBUG"):
+        if os.environ.get("TAXI_DEBUG", "") not in {"", "0", "false"}:
             say("\n".join(lines))
         errors = [line for line in lines if _ERROR_LINE.match(line)]
         reason = (errors or lines or [f"exit code {self.process.returncode}"])[-1].strip()

@@ -87,7 +87,3 @@ def _answer(
         cpu_seconds=found.cpu_seconds,
         peak_memory_bytes=found.peak_memory_bytes,
     )
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -13,7 +13,13 @@ import numpy as np
 from flows.model import Clustering, ExperimentSpec, Points
 from flows.steps.compare_child import Answer, Ask
 
-COMMAND = (sys.executable, "-m", "flows.steps.compare_child")
+_PROGRAM = (
+    f"import sys; sys.path.append({str(Path(__file__).resolve().parents[2])!r}); from pathlib import Path; "
+    "from flows.steps.compare_child import main; main(Path(sys.argv[1]))"
+)
+COMMAND = (sys.executable, "-P", "-c", _PROGRAM)
+"""Nothing of the working folder is imported (`-P`), where a user's `random.py` may lie."""
+
 _END_SECONDS = 30.0
 
 

@@ -17,6 +17,7 @@ from flows.doctor import (
     check_pushgateway,
     check_resources,
     check_store,
+    check_temporary_files,
     check_zone_table,
     examine,
 )
@@ -104,6 +105,15 @@ def test_each_proxy_is_tried(server: FileServer, monkeypatch: pytest.MonkeyPatch
         assert "secret" not in check.found
 
 
+def test_a_folder_for_temporary_files_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert f"{tmp_path}, " in check_temporary_files().found
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert not check_temporary_files().ok
+    assert "TMPDIR" in check_temporary_files().mend
+
+
 def test_services_that_are_down_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"{NOBODY}/api")
     monkeypatch.setenv("PUSHGATEWAY_URL", NOBODY)
@@ -168,7 +178,7 @@ def test_limits_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_prints_a_line_each_and_fails_with_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     fine = CliRunner().invoke(main, ["doctor"])
     assert fine.exit_code == 0
-    assert [line.split()[0] for line in fine.stdout.splitlines()] == ["ok"] * 6
+    assert [line.split()[0] for line in fine.stdout.splitlines()] == ["ok"] * 7
 
     monkeypatch.setenv("PUSHGATEWAY_URL", NOBODY)
     ill = CliRunner().invoke(main, ["doctor"])
@@ -177,4 +187,4 @@ def test_the_command_prints_a_line_each_and_fails_with_a_fault(monkeypatch: pyte
 
     listed = CliRunner().invoke(main, ["doctor", "--json"])
     assert listed.exit_code == 1
-    assert [check["ok"] for check in json.loads(listed.stdout)] == [True, True, False, True, True, True]
+    assert [check["ok"] for check in json.loads(listed.stdout)] == [True, True, False, True, True, True, True]

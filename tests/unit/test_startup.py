@@ -37,3 +37,18 @@ def test_prefect_sends_no_usage_data_and_says_nothing_of_them() -> None:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, cwd=REPOSITORY
     )
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_command_imports_nothing_from_the_working_folder(tmp_path: Path) -> None:
+    for name in ("random", "numpy", "pydantic", "click"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the working folder')")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", "data", "ls"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
