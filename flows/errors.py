@@ -11,6 +11,8 @@ TaxiFlowsError              exit code 1: the work failed
 │   └── MostlyDroppedError      more than half of the points would be dropped
 ├── ZoneTableError          the taxi zone table is missing or unreadable
 ├── MemoryLimitError        the work would pass the memory limit; nothing was started
+├── OutOfMemoryError        memory was refused while the work went on; nothing was recorded
+├── ThreadsError            threads can't be started, or not in a forked process
 ├── DaskError               the Dask scheduler does not answer or has no workers
 ├── DispatchError           Prefect has no such deployment, or does not answer the flow run that follows others
 ├── SweepFailedError        no cell of a sweep succeeded, or more failed than is allowed
@@ -82,6 +84,14 @@ class ZoneTableError(TaxiFlowsError):
 
 class MemoryLimitError(TaxiFlowsError):
     """The work would pass the memory limit; nothing was started."""
+
+
+class OutOfMemoryError(TaxiFlowsError, MemoryError):
+    """Memory was refused while the work went on; nothing was recorded."""
+
+
+class ThreadsError(TaxiFlowsError, RuntimeError):
+    """Threads can't be started here, or not in a process that was forked from one that had them."""
 
 
 class DaskError(TaxiFlowsError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flows.model import ExperimentSpec, SourceFile
 from flows.progress import Progress, terminal_progress
 from flows.records import check_takes_records
+from flows.refusals import refusals_told
 from flows.resources import n_jobs
 from flows.restarts import restartable
 from flows.settings import Settings, load_settings
@@ -28,17 +29,26 @@ class KernelLoading:
 
     def __init__(self, load: Callable[[], None]) -> None:
         self._load, self._seconds = load, 0.0
+        self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="load-kernels", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         started = time.perf_counter()
-        self._load()
+        try:
+            self._load()
+        except BaseException as fault:  # noqa: BLE001  (raised again by `wait`, in the thread that needs the kernels)
+            self._fault = fault
         self._seconds = time.perf_counter() - started
 
     def wait(self) -> float:
-        """Wait until all is loaded; give the seconds that loading took. No kernel may run before."""
+        """Wait until all is loaded; give the seconds that loading took. No kernel may run before.
+
+        Raises what loading raised, such as MemoryError.
+        """
         self._thread.join()
+        if self._fault is not None:
+            raise self._fault
         return self._seconds
 
 
@@ -87,8 +97,10 @@ def open_run(
         SettingsError: an environment variable is wrong.
         SourceNotFoundError: the data source is not there.
         StoreError: the store would not take the record.
+        OutOfMemoryError: the system refused memory, here or in the block.
+        ThreadsError: the system refused threads.
     """
-    with restartable(), _opened(flow, flow_run_id, spec, judges, adapters) as run:
+    with restartable(), refusals_told(), _opened(flow, flow_run_id, spec, judges, adapters) as run:
         if records:
             check_takes_records(run.store, run.settings)
         yield run

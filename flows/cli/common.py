@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from flows.errors import TaxiFlowsError
+from flows.refusals import refusals_told
 from flows.text import escape_what_it_can_not_write, printable, printable_lines
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class TaxiCommand(click.Command):
         for stream in (sys.stdout, sys.stderr):
             escape_what_it_can_not_write(stream)
         try:
-            super().invoke(ctx)
+            with refusals_told():
+                super().invoke(ctx)
         except TaxiFlowsError as error:
             _fail(str(error), error.exit_code)
         except BrokenPipeError:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit, prange
 
+from flows.kernels.threads import turn
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,6 +22,69 @@ LANES = 8
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
+def _silhouette_rows(
+    xy: NDArray[np.float64],
+    multiplicities: NDArray[np.float64],
+    slots: NDArray[np.uint32],
+    first_slot: NDArray[np.int64],
+    sizes: NDArray[np.float64],
+    all_sums: NDArray[np.float64],
+    all_lanes: NDArray[np.float64],
+    all_rows: NDArray[np.int64],
+    silhouettes: NDArray[np.float64],
+) -> None:
+    m, n_cells = slots.shape
+    n_threads = len(all_sums)
+    n_blocks = (m + LANES - 1) // LANES
+    for thread in prange(n_threads):
+        sums, lanes, rows = all_sums[thread], all_lanes[thread], all_rows[thread]
+        for block in range(thread * n_blocks // n_threads, (thread + 1) * n_blocks // n_threads):
+            for lane in range(LANES):
+                rows[lane] = min(block * LANES + lane, m - 1)  # the last block repeats its last row
+            _sum_distances(xy, multiplicities, slots, rows, lanes[0], lanes[1], lanes[2], sums)
+            for cell in range(n_cells):
+                span = first_slot[cell : cell + 2]
+                _score_rows(slots[:, cell], rows, sums, sizes, span, lanes[0], lanes[1], silhouettes[cell])
+
+
+@njit(cache=True, error_model="numpy")
+def _sum_distances(xy, multiplicities, slots, rows, x, y, distances, sums):  # type: ignore[no-untyped-def]
+    """Distances of LANES rows to all points, added up per slot; each is computed once for all cells."""
+    for lane in range(LANES):
+        x[lane], y[lane] = xy[rows[lane], 0], xy[rows[lane], 1]
+    for slot in range(len(sums)):
+        for lane in range(LANES):
+            sums[slot, lane] = 0.0
+    for other in range(len(xy)):
+        for lane in range(LANES):
+            dx, dy = xy[other, 0] - x[lane], xy[other, 1] - y[lane]
+            distances[lane] = multiplicities[other] * math.sqrt(dx * dx + dy * dy)
+        for cell in range(slots.shape[1]):
+            slot = slots[other, cell]
+            for lane in range(LANES):
+                sums[slot, lane] += distances[lane]
+
+
+@njit(cache=True, error_model="numpy")
+def _score_rows(slots, rows, sums, sizes, span, own, nearest, silhouettes):  # type: ignore[no-untyped-def]
+    """Silhouettes of LANES rows in the cell whose slots are span[0] to span[1] - 1; uses up their sums."""
+    for lane in range(LANES):
+        own[lane], nearest[lane] = sums[slots[rows[lane]], lane], np.inf
+        sums[slots[rows[lane]], lane] = np.inf
+    noise = span[1] - 1
+    for cluster in range(span[0], noise):
+        for lane in range(LANES):
+            nearest[lane] = min(nearest[lane], sums[cluster, lane] / sizes[cluster])
+    for lane in range(LANES):
+        slot = slots[rows[lane]]
+        if slot != noise and sizes[slot] > 1:
+            within = own[lane] / (sizes[slot] - 1)
+            larger = max(within, nearest[lane])
+            if larger > 0:
+                silhouettes[rows[lane]] = (nearest[lane] - within) / larger
+
+
+@turn()
 def silhouette_rows(
     xy: NDArray[np.float64],
     multiplicities: NDArray[np.float64],
@@ -46,53 +111,10 @@ def silhouette_rows(
     """
     m, n_cells = slots.shape
     silhouettes = np.zeros((n_cells, m))
-    n_blocks = (m + LANES - 1) // LANES
-    for thread in prange(n_threads):
-        sums = np.empty((first_slot[-1], LANES))
-        rows = np.empty(LANES, dtype=np.int64)
-        for block in range(thread * n_blocks // n_threads, (thread + 1) * n_blocks // n_threads):
-            for lane in range(LANES):
-                rows[lane] = min(block * LANES + lane, m - 1)  # the last block repeats its last row
-            _sum_distances(xy, multiplicities, slots, rows, sums)
-            for cell in range(n_cells):
-                _score_rows(slots[:, cell], rows, sums, sizes, first_slot[cell : cell + 2], silhouettes[cell])
+    sums = np.empty((n_threads, first_slot[-1], LANES))
+    lanes, rows = np.empty((n_threads, LANES, LANES)), np.empty((n_threads, LANES), np.int64)
+    _silhouette_rows(xy, multiplicities, slots, first_slot, sizes, sums, lanes, rows, silhouettes)
     return silhouettes
-
-
-@njit(cache=True, error_model="numpy")
-def _sum_distances(xy, multiplicities, slots, rows, sums):  # type: ignore[no-untyped-def]
-    """Distances of LANES rows to all points, added up per slot; each is computed once for all cells."""
-    x, y = xy[rows, 0], xy[rows, 1]
-    distances = np.empty(LANES)
-    sums[:] = 0.0
-    for other in range(len(xy)):
-        for lane in range(LANES):
-            dx, dy = xy[other, 0] - x[lane], xy[other, 1] - y[lane]
-            distances[lane] = multiplicities[other] * math.sqrt(dx * dx + dy * dy)
-        for cell in range(slots.shape[1]):
-            slot = slots[other, cell]
-            for lane in range(LANES):
-                sums[slot, lane] += distances[lane]
-
-
-@njit(cache=True, error_model="numpy")
-def _score_rows(slots, rows, sums, sizes, span, silhouettes):  # type: ignore[no-untyped-def]
-    """Silhouettes of LANES rows in the cell whose slots are span[0] to span[1] - 1; uses up their sums."""
-    own, nearest = np.empty(LANES), np.full(LANES, np.inf)
-    for lane in range(LANES):
-        own[lane] = sums[slots[rows[lane]], lane]
-        sums[slots[rows[lane]], lane] = np.inf
-    noise = span[1] - 1
-    for cluster in range(span[0], noise):
-        for lane in range(LANES):
-            nearest[lane] = min(nearest[lane], sums[cluster, lane] / sizes[cluster])
-    for lane in range(LANES):
-        slot = slots[rows[lane]]
-        if slot != noise and sizes[slot] > 1:
-            within = own[lane] / (sizes[slot] - 1)
-            larger = max(within, nearest[lane])
-            if larger > 0:
-                silhouettes[rows[lane]] = (nearest[lane] - within) / larger
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -137,6 +159,37 @@ def cluster_moments(
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
+def _worst_similarities(
+    centroids: NDArray[np.float64],
+    spreads: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    widest: NDArray[np.float64],
+    block_size: int,
+    n_threads: int,
+    worst: NDArray[np.float64],
+) -> None:
+    k, n_blocks = len(spreads), len(widest)
+    for thread in prange(n_threads):
+        for i in range(thread * k // n_threads, (thread + 1) * k // n_threads):
+            x, y, spread, home = centroids[i, 0], centroids[i, 1], spreads[i], i // block_size
+            best = 0.0
+            for step in range(n_blocks):
+                block = (home + step) % n_blocks  # the nearest block first: it makes the others easy to skip
+                dx = max(low[block, 0] - x, x - high[block, 0], 0.0)
+                dy = max(low[block, 1] - y, y - high[block, 1], 0.0)
+                gap = math.sqrt(dx * dx + dy * dy)
+                if gap > 0 and (spread + widest[block]) / gap <= best:
+                    continue
+                for j in range(block * block_size, min(k, (block + 1) * block_size)):
+                    dx, dy = centroids[j, 0] - x, centroids[j, 1] - y
+                    gap = math.sqrt(dx * dx + dy * dy)
+                    if gap > 0:
+                        best = max(best, (spread + spreads[j]) / gap)
+            worst[i] = best
+
+
+@turn()
 def worst_similarities(
     centroids: NDArray[np.float64], spreads: NDArray[np.float64], block_size: int, n_threads: int
 ) -> NDArray[np.float64]:
@@ -156,33 +209,17 @@ def worst_similarities(
     Returns:
         float64[k], >= 0.
     """
-    k = len(spreads)
-    n_blocks = (k + block_size - 1) // block_size
-    low, high, widest = np.empty((n_blocks, 2)), np.empty((n_blocks, 2)), np.empty(n_blocks)
-    for block in range(n_blocks):
-        start, end = block * block_size, min(k, (block + 1) * block_size)
-        for axis in range(2):
-            low[block, axis] = centroids[start:end, axis].min()
-            high[block, axis] = centroids[start:end, axis].max()
-        widest[block] = spreads[start:end].max()
-    worst = np.zeros(k)
-    for thread in prange(n_threads):
-        for i in range(thread * k // n_threads, (thread + 1) * k // n_threads):
-            x, y, spread, home = centroids[i, 0], centroids[i, 1], spreads[i], i // block_size
-            best = 0.0
-            for step in range(n_blocks):
-                block = (home + step) % n_blocks  # the nearest block first: it makes the others easy to skip
-                dx = max(low[block, 0] - x, x - high[block, 0], 0.0)
-                dy = max(low[block, 1] - y, y - high[block, 1], 0.0)
-                gap = math.sqrt(dx * dx + dy * dy)
-                if gap > 0 and (spread + widest[block]) / gap <= best:
-                    continue
-                for j in range(block * block_size, min(k, (block + 1) * block_size)):
-                    dx, dy = centroids[j, 0] - x, centroids[j, 1] - y
-                    gap = math.sqrt(dx * dx + dy * dy)
-                    if gap > 0:
-                        best = max(best, (spread + spreads[j]) / gap)
-            worst[i] = best
+    starts, worst = np.arange(0, len(spreads), block_size), np.zeros(len(spreads))
+    _worst_similarities(
+        centroids,
+        spreads,
+        np.minimum.reduceat(centroids, starts),
+        np.maximum.reduceat(centroids, starts),
+        np.maximum.reduceat(spreads, starts),
+        block_size,
+        n_threads,
+        worst,
+    )
     return worst
 
 

@@ -18,6 +18,7 @@ from flows.kernels.grid_cells import Cells, Layout, lay_out, sort_into_cells, su
 from flows.kernels.grid_core import count_neighbours
 from flows.kernels.grid_join import join_cells
 from flows.kernels.grid_labels import label_points, number_clusters, put_back
+from flows.kernels.threads import turn
 
 MOST_INT32 = 2**30 - 1
 """Points up to which twice a label fits 32 bits."""
@@ -77,12 +78,12 @@ def mark(counted: Counted, min_samples: int, n_threads: int) -> Marked:
     """Find the clusters for one min_samples from `counted.least` to `counted.most`."""
     cells, layout, eps, counts = counted.cells, counted.layout, counted.eps, counted.counts
     parents, firsts = np.empty_like(cells.starts[:-1]), np.empty_like(cells.starts[:-1])
+    marks = np.empty_like(cells.order)
     join_cells(
         cells.x, cells.y, cells.rough, cells.order, cells.keys, cells.starts, cells.weight_before, counts,
-        layout, eps, min_samples, n_threads, parents, firsts,
+        layout, eps, min_samples, n_threads, marks, parents, firsts,
     )  # fmt: skip
     numbers = number_clusters(parents, firsts)
-    marks = np.empty_like(cells.order)
     label_points(
         cells.x, cells.y, cells.rough, cells.keys, cells.starts, cells.weight_before, counts,
         parents, numbers, layout, eps, min_samples, n_threads, marks,
@@ -90,10 +91,11 @@ def mark(counted: Counted, min_samples: int, n_threads: int) -> Marked:
     return Marked(marks, cells.bucket, cells.block_starts)
 
 
+@turn()
 def label(marked: Marked) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Canonical labels: int64[n] and core flags: bool[n], in the order of the input."""
     labels, core = np.empty(len(marked.marks), np.int64), np.empty(len(marked.marks), np.bool_)
-    put_back(marked.marks, marked.bucket, marked.block_starts, labels, core)
+    put_back(marked.marks, marked.bucket, marked.block_starts.copy(), labels, core)
     return labels, core
 
 

@@ -10,7 +10,7 @@ than 2^-20 of a side. So
 Occupied cells are a list sorted by key = row * stride + column; rows run along the longer axis. Nothing is ever
 allocated per cell of the whole box. First the points are scattered into about MOST_BUCKETS runs of consecutive keys,
 with one small histogram per thread; then each bucket, which mostly fits a core's cache, is sorted by one thread: by
-counting where its keys are few, else by comparing. Both passes are stable, so points of a cell are in input order,
+counting where its keys are few, else by their digits. Both passes are stable, so points of a cell are in input order,
 whatever the number of threads.
 """
 
@@ -22,6 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
+
+from flows.kernels.grid_sort import DIGITS, list_cells, scatter, sort_buckets, sort_weights
+from flows.kernels.threads import turn
 
 REACH = 2
 POINTS_PER_BUCKET = 16_384
@@ -124,6 +127,7 @@ def _survey(points: Floats, weights: Ints, n_threads: int, bounds: Floats, sums:
         sums[thread, 3] = finite
 
 
+@turn()
 def survey(points: Floats, weights: Ints, n_threads: int) -> Survey:
     """Look once at n >= 1 points: float64[n, 2] and weights: int64[n]."""
     bounds = np.full((n_threads, 4), np.inf)
@@ -155,176 +159,7 @@ def lay_out(seen: Survey, eps: float) -> Layout | None:
     return Layout(axis, seen.low[axis], seen.low[1 - axis], 1 / side, stride, (rows + 2) * stride)
 
 
-@njit(cache=True, inline="always")
-def _key(row_m, column_m, row0, column0, per_m, stride):  # type: ignore[no-untyped-def]
-    return np.int64((row_m - row0) * per_m) * stride + np.int64((column_m - column0) * per_m)
-
-
-@njit(parallel=True, cache=True, error_model="numpy")
-def _scatter(
-    points: Floats,
-    weights: Ints,
-    layout: LayoutTuple,
-    shift: int,
-    n_threads: int,
-    n_buckets: int,
-    buckets: NDArray[np.uint16],
-    out_points: Floats,
-    out_weights: Ints,
-    out_order: Index,
-) -> Ints:
-    """Group points by bucket (key >> shift), stably; give where each block's points of each bucket begin."""
-    axis, row0, column0, per_m, stride, _ = layout
-    n, weighted = len(points), len(out_weights) > 0
-    block_starts = np.zeros((n_threads, n_buckets), np.int64)
-    for thread in prange(n_threads):
-        counts = np.zeros(n_buckets, np.int64)
-        for i in range(n * thread // n_threads, n * (thread + 1) // n_threads):
-            bucket = _key(points[i, axis], points[i, 1 - axis], row0, column0, per_m, stride) >> shift
-            buckets[i] = bucket
-            counts[bucket] += 1
-        block_starts[thread] = counts
-    total = 0
-    for bucket in range(n_buckets):
-        for thread in range(n_threads):
-            count = block_starts[thread, bucket]
-            block_starts[thread, bucket] = total
-            total += count
-    for thread in prange(n_threads):
-        places = block_starts[thread].copy()
-        for i in range(n * thread // n_threads, n * (thread + 1) // n_threads):
-            place = places[buckets[i]]
-            places[buckets[i]] = place + 1
-            out_points[place, 0] = points[i, 1 - axis]
-            out_points[place, 1] = points[i, axis]
-            out_order[place] = i
-            if weighted:
-                out_weights[place] = weights[i]
-    return block_starts
-
-
-@njit(cache=True, error_model="numpy")
-def _sort_by_counting(points, start, stop, keys, n_keys, cells, x, y, rough):  # type: ignore[no-untyped-def]
-    places = np.zeros(n_keys + 1, np.int32)
-    for i in range(stop - start):
-        places[keys[i] + 1] += 1
-    for key in range(n_keys):
-        places[key + 1] += places[key]
-    for i in range(stop - start):
-        place = start + places[keys[i]]
-        places[keys[i]] += 1
-        x[place], y[place] = points[start + i, 0], points[start + i, 1]
-        rough[place] = start + i
-    # places[key] is now where the cell ends. The points' old places are free: they take the list of cells.
-    found, begin = 0, np.int32(0)
-    for key in range(n_keys):
-        if places[key] > begin:
-            cells[start + found, 0], cells[start + found, 1] = key, start + begin
-            found += 1
-            begin = places[key]
-    return found
-
-
-@njit(cache=True, error_model="numpy")
-def _sort_by_comparing(points, start, stop, keys, cells, x, y, rough):  # type: ignore[no-untyped-def]
-    ranked = np.argsort(keys, kind="mergesort")
-    for i in range(stop - start):
-        source = start + ranked[i]
-        x[start + i], y[start + i] = points[source, 0], points[source, 1]
-        rough[start + i] = source
-    found = 0
-    for i in range(stop - start):
-        if i == 0 or keys[ranked[i]] != keys[ranked[i - 1]]:
-            cells[start + found, 0], cells[start + found, 1] = keys[ranked[i]], start + i
-            found += 1
-    return found
-
-
-@njit(parallel=True, cache=True, error_model="numpy")
-def _sort_buckets(
-    points: Floats,
-    cells: Ints,
-    starts: Ints,
-    layout: LayoutTuple,
-    shift: int,
-    compare: bool,
-    n_threads: int,
-    x: Floats,
-    y: Floats,
-    rough: Index,
-) -> Ints:
-    """Sort each bucket by key, and list its cells (key, first point) in `cells`, which is the memory of `points`.
-
-    Returns:
-        int64[n_buckets + 1]: cells before each bucket.
-    """
-    _, row0, column0, per_m, stride, _ = layout
-    n, n_buckets = len(points), len(starts)
-    before = np.zeros(n_buckets + 1, np.int64)
-    for thread in prange(n_threads):
-        first = np.searchsorted(starts, n * thread // n_threads)
-        last = np.searchsorted(starts, n * (thread + 1) // n_threads) if thread + 1 < n_threads else n_buckets
-        for bucket in range(first, last):
-            start, stop = starts[bucket], starts[bucket + 1] if bucket + 1 < n_buckets else n
-            if stop == start:
-                continue
-            base = np.int64(bucket) << shift
-            keys = np.empty(stop - start, np.int64)
-            least, most = np.int64(2**62), np.int64(0)
-            for i in range(stop - start):
-                key = _key(points[start + i, 1], points[start + i, 0], row0, column0, per_m, stride) - base
-                keys[i] = key
-                least, most = min(least, key), max(most, key)
-            for i in range(stop - start):
-                keys[i] -= least
-            n_keys = most - least + 1
-            if compare or n_keys > 4 * (stop - start) + 256 or stop - start >= 2**31:
-                found = _sort_by_comparing(points, start, stop, keys, cells, x, y, rough)
-            else:
-                found = _sort_by_counting(points, start, stop, keys, n_keys, cells, x, y, rough)
-            for cell in range(start, start + found):
-                cells[cell, 0] += base + least
-            before[bucket + 1] = found
-    for bucket in range(n_buckets):
-        before[bucket + 1] += before[bucket]
-    return before
-
-
-@njit(parallel=True, cache=True, error_model="numpy")
-def _list_cells(cells: Ints, bucket_starts: Ints, before: Ints, n_threads: int, keys: Ints, starts: Index) -> None:
-    n, n_buckets, n_cells = len(cells), len(bucket_starts), len(keys)
-    starts[n_cells] = n
-    for thread in prange(n_threads):
-        for bucket in range(n_buckets * thread // n_threads, n_buckets * (thread + 1) // n_threads):
-            for i in range(before[bucket + 1] - before[bucket]):
-                keys[before[bucket] + i] = cells[bucket_starts[bucket] + i, 0]
-                starts[before[bucket] + i] = cells[bucket_starts[bucket] + i, 1]
-
-
-@njit(parallel=True, cache=True, error_model="numpy")
-def _sort_weights(
-    weights: Ints, rough: Index, starts: Index, n_threads: int, out_weights: Ints, weight_before: Ints
-) -> None:
-    """Bring weights from their places after the first pass into cell order, and sum them up."""
-    n_cells = len(starts) - 1
-    sums = np.zeros(n_threads + 1, np.int64)
-    for thread in prange(n_threads):
-        total = np.int64(0)
-        for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
-            for i in range(starts[cell], starts[cell + 1]):
-                weight = weights[rough[i]]
-                out_weights[i] = weight
-                total += weight
-            weight_before[cell + 1] = total
-        sums[thread + 1] = total
-    for thread in range(n_threads):
-        sums[thread + 1] += sums[thread]
-    weight_before[0] = 0
-    for thread in prange(n_threads):
-        for cell in range(n_cells * thread // n_threads, n_cells * (thread + 1) // n_threads):
-            weight_before[cell + 1] += sums[thread]
-
-
+@turn()
 def sort_into_cells(
     points: Floats, weights: Ints, layout: Layout, n_threads: int, index: type[np.signedinteger], compare: bool = False
 ) -> Cells:
@@ -336,7 +171,7 @@ def sort_into_cells(
         layout: from `lay_out` of these points.
         n_threads: threads in force (flows.kernels.threads).
         index: int32 or int64, able to hold n.
-        compare: sort every bucket by comparing keys, as if the cells were sparse; for tests.
+        compare: sort every bucket by the digits of its keys, as if the cells were sparse; for tests.
     """
     n, weighted = len(points), len(weights)
     wanted = min(max(n // POINTS_PER_BUCKET, LEAST_BUCKETS), MOST_BUCKETS)
@@ -344,15 +179,31 @@ def sort_into_cells(
     n_buckets = (layout.n_keys >> shift) + 1
     points1, weights1 = np.empty((n, 2)), np.empty(weighted, np.int64)
     order, bucket = np.empty(n, index), np.empty(n, np.uint16)
-    block_starts = _scatter(points, weights, layout, shift, n_threads, n_buckets, bucket, points1, weights1, order)
+    block_starts = np.zeros((n_threads, n_buckets), np.int64)
+    scatter(points, weights, layout, shift, block_starts, np.empty_like(block_starts), bucket, points1, weights1, order)
     x, y, rough = np.empty(n), np.empty(n), np.empty(n, index)
-    listed = points1.view(np.int64)
-    before = _sort_buckets(points1, listed, block_starts[0], layout, shift, compare, n_threads, x, y, rough)
+    listed, before = points1.view(np.int64), np.zeros(n_buckets + 1, np.int64)
+    places = np.empty((n_threads, _most_counted(block_starts[0], n, shift, n_threads) + 1), np.int32)
+    sort_buckets(
+        points1, listed, block_starts[0], layout, shift, compare, places,
+        np.empty((n_threads, DIGITS + 1), np.int64), before,
+        x, x.view(np.int64), y, y.view(np.int64), rough,
+    )  # fmt: skip
     n_cells = int(before[-1])
     keys, starts = np.empty(n_cells, np.int64), np.empty(n_cells + 1, index)
-    _list_cells(listed, block_starts[0], before, n_threads, keys, starts)
+    list_cells(listed, block_starts[0], before, n_threads, keys, starts)
     del points1, listed  # weights come last, in their place: all at once would be the peak of the whole fit
     weights2, weight_before = np.empty(weighted, np.int64), np.empty(n_cells + 1 if weighted else 0, np.int64)
     if weighted:
-        _sort_weights(weights1, rough, starts, n_threads, weights2, weight_before)
+        sort_weights(weights1, rough, starts, np.zeros(n_threads + 1, np.int64), weights2, weight_before)
     return Cells(x, y, weights2, keys, starts, weight_before, rough, order, bucket, block_starts)
+
+
+def _most_counted(starts: Ints, n: int, shift: int, n_threads: int) -> int:
+    """Keys up to which a bucket is sorted by counting, so that all threads' counts take a share of the points' memory.
+
+    Args:
+        starts: int64[n_buckets], first point of each bucket of n points.
+    """
+    largest = int(np.diff(starts, append=n).max())
+    return min(1 << shift, 4 * largest + 256, max(1 << 16, 4 * n // n_threads))

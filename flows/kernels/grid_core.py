@@ -17,10 +17,12 @@ from flows.kernels.grid_walk import (
     WORTH_BOUNDS,
     farthest_squared,
     nearest_squared,
+    neighbourhoods,
     start_walk,
     walk_to,
     weight_of,
 )
+from flows.kernels.threads import turn
 
 BLOCK = 256
 """Distances between two looks at whether the count is enough."""
@@ -93,6 +95,71 @@ def _size(starts, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
+def _count_neighbours(
+    x: Floats,
+    y: Floats,
+    weights: Ints,
+    keys: Ints,
+    starts: Index,
+    weight_before: Ints,
+    layout: LayoutTuple,
+    eps: float,
+    least: int,
+    most: int,
+    walks: Ints,
+    all_near_x: Floats,
+    all_near_y: Floats,
+    all_near_weights: Ints,
+    counts: Ints,
+) -> None:
+    _, row0, column0, per_m, stride, _ = layout
+    side, eps_squared = 1.0 / per_m, eps * eps
+    reach = eps + side * SLOP
+    n_cells = len(keys)
+    n_chunks = (n_cells + CHUNK - 1) // CHUNK
+    n_threads = len(walks)
+    for thread in prange(n_threads):
+        rows, near_x, near_y = walks[thread], all_near_x[thread], all_near_y[thread]
+        near_weights = all_near_weights[thread]
+        for chunk in range(thread, n_chunks, n_threads):
+            start_walk(keys, chunk * CHUNK, stride, rows)
+            for cell in range(chunk * CHUNK, min(n_cells, (chunk + 1) * CHUNK)):
+                if weight_of(cell, cell + 1, starts, weight_before) >= most:
+                    continue
+                walk_to(keys, cell, stride, rows, 0)
+                reachable = np.int64(0)
+                for r in range(ROWS):
+                    reachable += weight_of(rows[r, 0], rows[r, 1], starts, weight_before)
+                if reachable < least:
+                    for p in range(starts[cell], starts[cell + 1]):
+                        counts[p] = 0
+                    continue
+                if _size(starts, rows) <= GATHERED:
+                    n_near = _gather(x, y, weights, starts, rows, near_x, near_y, near_weights)
+                    for p in range(starts[cell], starts[cell + 1]):
+                        counts[p] = _weight_within(near_x, near_y, near_weights, 0, n_near, x[p], y[p], eps_squared)
+                    continue
+                row = keys[cell] // stride
+                left, low = column0 + (keys[cell] - row * stride) * side, row0 + row * side
+                for p in range(starts[cell], starts[cell + 1]):
+                    count, left_over = np.int64(0), reachable
+                    for step in range(ROWS):
+                        r = (2, 1, 3, 0, 4)[step]  # nearest first: more is decided early
+                        left_over -= weight_of(rows[r, 0], rows[r, 1], starts, weight_before)
+                        row_low = low + (r - OWN_ROW) * side
+                        if max(row_low - y[p], y[p] - row_low - side) > reach:
+                            continue
+                        count += _weight_within_row(
+                            x, y, weights, keys, starts, weight_before, rows[r, 0], rows[r, 1],
+                            keys[cell] + (r - OWN_ROW) * stride, left, row_low, side,
+                            x[p], y[p], eps_squared, most - count,
+                        )  # fmt: skip
+                        if count >= most or count + left_over < least:
+                            break
+                    counts[p] = count
+
+
+@turn()
 def count_neighbours(
     x: Floats,
     y: Floats,
@@ -118,46 +185,9 @@ def count_neighbours(
         n_threads: threads in force.
         counts: int64[n], written to.
     """
-    _, row0, column0, per_m, stride, _ = layout
-    side, eps_squared = 1.0 / per_m, eps * eps
-    reach = eps + side * SLOP
-    n_cells = len(keys)
-    n_chunks = (n_cells + CHUNK - 1) // CHUNK
-    for thread in prange(n_threads):
-        near_x, near_y = np.empty(GATHERED), np.zeros(GATHERED)
-        near_weights = np.zeros(GATHERED if len(weights) > 0 else 0, np.int64)
-        for chunk in range(thread, n_chunks, n_threads):
-            rows = start_walk(keys, chunk * CHUNK, stride)
-            for cell in range(chunk * CHUNK, min(n_cells, (chunk + 1) * CHUNK)):
-                if weight_of(cell, cell + 1, starts, weight_before) >= most:
-                    continue
-                walk_to(keys, cell, stride, rows, 0)
-                reachable = np.int64(0)
-                for r in range(ROWS):
-                    reachable += weight_of(rows[r, 0], rows[r, 1], starts, weight_before)
-                if reachable < least:
-                    counts[starts[cell] : starts[cell + 1]] = 0
-                    continue
-                if _size(starts, rows) <= GATHERED:
-                    n_near = _gather(x, y, weights, starts, rows, near_x, near_y, near_weights)
-                    for p in range(starts[cell], starts[cell + 1]):
-                        counts[p] = _weight_within(near_x, near_y, near_weights, 0, n_near, x[p], y[p], eps_squared)
-                    continue
-                row = keys[cell] // stride
-                left, low = column0 + (keys[cell] - row * stride) * side, row0 + row * side
-                for p in range(starts[cell], starts[cell + 1]):
-                    count, left_over = np.int64(0), reachable
-                    for step in range(ROWS):
-                        r = (2, 1, 3, 0, 4)[step]  # nearest first: more is decided early
-                        left_over -= weight_of(rows[r, 0], rows[r, 1], starts, weight_before)
-                        row_low = low + (r - OWN_ROW) * side
-                        if max(row_low - y[p], y[p] - row_low - side) > reach:
-                            continue
-                        count += _weight_within_row(
-                            x, y, weights, keys, starts, weight_before, rows[r, 0], rows[r, 1],
-                            keys[cell] + (r - OWN_ROW) * stride, left, row_low, side,
-                            x[p], y[p], eps_squared, most - count,
-                        )  # fmt: skip
-                        if count >= most or count + left_over < least:
-                            break
-                    counts[p] = count
+    near = (n_threads, GATHERED)
+    near_weights = np.zeros((n_threads, GATHERED if len(weights) else 0), np.int64)
+    _count_neighbours(
+        x, y, weights, keys, starts, weight_before, layout, eps, least, most,
+        neighbourhoods(n_threads), np.zeros(near), np.zeros(near), near_weights, counts,
+    )  # fmt: skip

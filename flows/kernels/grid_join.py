@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit, prange
 
 from flows.kernels.grid_cells import Floats, Index, Ints, LayoutTuple
-from flows.kernels.grid_walk import OWN_ROW, ROWS, start_walk, walk_to, weight_of
+from flows.kernels.grid_walk import OWN_ROW, ROWS, neighbourhoods, start_walk, walk_to, weight_of
+from flows.kernels.threads import turn
 
 QUICK_TRIES = 2048
 """Distances after which two cells are searched by halving instead."""
@@ -28,15 +29,14 @@ def _root(parents, cell):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _core_points(starts, cell, full, counts, min_samples):  # type: ignore[no-untyped-def]
-    """Positions of a cell's core points."""
-    members = np.empty(starts[cell + 1] - starts[cell], np.int64)
-    found = 0
+def _core_points(starts, cell, full, counts, min_samples, scratch):  # type: ignore[no-untyped-def]
+    """Positions of a cell's core points, in the cell's own part of scratch."""
+    found = starts[cell]
     for p in range(starts[cell], starts[cell + 1]):
         if full or counts[p] >= min_samples:
-            members[found] = p
+            scratch[found] = p
             found += 1
-    return members[:found]
+    return scratch[starts[cell] : found]
 
 
 @njit(cache=True, error_model="numpy")
@@ -63,12 +63,11 @@ def _halve(values, members, start, stop, middle):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, error_model="numpy")
-def _linked_by_halving(x, y, a, b, eps_squared):  # type: ignore[no-untyped-def]
+def _linked_by_halving(x, y, a, b, eps_squared, stack):  # type: ignore[no-untyped-def]
     """Whether any of the points a lies within eps of any of b, by halving boxes (dual-tree search).
 
     Depth first, so a range is only ever reordered while nothing else refers to a part of it.
     """
-    stack = np.empty((STACK, 4), np.int64)
     stack[0, 0], stack[0, 1], stack[0, 2], stack[0, 3] = 0, len(a), 0, len(b)
     depth = 1
     while depth > 0:
@@ -114,7 +113,9 @@ def _linked_by_halving(x, y, a, b, eps_squared):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _linked(x, y, starts, counts, a, b, a_full, b_full, min_samples, eps_squared):  # type: ignore[no-untyped-def]
+def _linked(  # type: ignore[no-untyped-def]
+    x, y, starts, counts, a, b, a_full, b_full, min_samples, eps_squared, scratch, stack
+):
     """Whether a core point of cell a lies within eps of one of cell b."""
     tries = QUICK_TRIES
     for p in range(starts[a], starts[a + 1]):
@@ -126,16 +127,17 @@ def _linked(x, y, starts, counts, a, b, a_full, b_full, min_samples, eps_squared
                 return True
         tries -= starts[b + 1] - starts[b]
         if tries < 0:
-            a_core = _core_points(starts, a, a_full, counts, min_samples)
-            b_core = _core_points(starts, b, b_full, counts, min_samples)
-            return _linked_by_halving(x, y, a_core, b_core, eps_squared)
+            a_core = _core_points(starts, a, a_full, counts, min_samples, scratch)
+            b_core = _core_points(starts, b, b_full, counts, min_samples, scratch)
+            return _linked_by_halving(x, y, a_core, b_core, eps_squared, stack)
     return False
 
 
 @njit(cache=True, error_model="numpy")
 def _join_run(  # type: ignore[no-untyped-def]
-    x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples, begin, end, low, high, parents
-):
+    x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples, begin, end, low, high, parents,
+    scratch, rows, stack,
+):  # fmt: skip
     """Join the cells [begin, end) with those of [low, high) that come later.
 
     Cells that touch come first: that mostly settles the others too, which would cost more distances.
@@ -143,7 +145,7 @@ def _join_run(  # type: ignore[no-untyped-def]
     if begin == end:
         return
     for far in range(2):
-        rows = start_walk(keys, begin, stride)
+        start_walk(keys, begin, stride, rows)
         for cell in range(begin, end):
             if parents[cell] < 0:
                 continue
@@ -160,13 +162,15 @@ def _join_run(  # type: ignore[no-untyped-def]
                     if other_root == root:
                         continue
                     other_full = weight_of(other, other + 1, starts, weight_before) >= min_samples
-                    if _linked(x, y, starts, counts, cell, other, full, other_full, min_samples, eps_squared):
+                    if _linked(
+                        x, y, starts, counts, cell, other, full, other_full, min_samples, eps_squared, scratch, stack
+                    ):
                         parents[max(root, other_root)] = min(root, other_root)
                         root = min(root, other_root)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def join_cells(
+def _join_cells(
     x: Floats,
     y: Floats,
     rough: Index,
@@ -178,23 +182,15 @@ def join_cells(
     layout: LayoutTuple,
     eps: float,
     min_samples: int,
-    n_threads: int,
+    bounds: Ints,
+    walks: Ints,
+    stacks: Ints,
+    scratch: Index,
     parents: Index,
     firsts: Index,
 ) -> None:
-    """Find each cell's component and its own first core point.
-
-    Args:
-        x, y, rough, order, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
-        counts: int64[n] of flows.kernels.grid_core.count_neighbours.
-        eps: metres.
-        n_threads: threads in force.
-        parents: index[k], written: the component's lowest cell, or -1 where a cell has no core point.
-        firsts: index[k], written: lowest input index of the cell's core points, or -1.
-    """
     stride, eps_squared = layout[4], eps * eps
-    n, n_cells = len(x), len(keys)
-    bounds = np.empty(n_threads + 1, np.int64)
+    n, n_cells, n_threads = len(x), len(keys), len(walks)
     bounds[n_threads] = n_cells
     for thread in range(n_threads):  # stripes of as many points as cells, together
         low, high, wanted = 0, n_cells, (n + 4 * n_cells) * thread // n_threads
@@ -215,8 +211,9 @@ def join_cells(
                     parents[cell], firsts[cell] = cell, order[rough[p]]  # points of a cell are in input order
                     break
         _join_run(
-            x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples, begin, end, begin, end, parents
-        )
+            x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples,
+            begin, end, begin, end, parents, scratch, walks[thread], stacks[thread],
+        )  # fmt: skip
     width = 1
     while width < n_threads:
         for pair in prange((n_threads + 2 * width - 1) // (2 * width)):
@@ -227,7 +224,7 @@ def join_cells(
                 near = max(begin, np.searchsorted(keys, keys[middle] - 2 * stride - 2))
                 _join_run(
                     x, y, keys, starts, weight_before, counts, stride, eps_squared, min_samples,
-                    near, middle, middle, end, parents,
+                    near, middle, middle, end, parents, scratch, walks[pair], stacks[pair],
                 )  # fmt: skip
         width *= 2
     for thread in prange(n_threads):
@@ -236,3 +233,39 @@ def join_cells(
             while root >= 0 and parents[root] != root:
                 root = parents[root]
             parents[cell] = root  # another thread that reads it meanwhile finds the same root either way
+
+
+@turn()
+def join_cells(
+    x: Floats,
+    y: Floats,
+    rough: Index,
+    order: Index,
+    keys: Ints,
+    starts: Index,
+    weight_before: Ints,
+    counts: Ints,
+    layout: LayoutTuple,
+    eps: float,
+    min_samples: int,
+    n_threads: int,
+    scratch: Index,
+    parents: Index,
+    firsts: Index,
+) -> None:
+    """Find each cell's component and its own first core point.
+
+    Args:
+        x, y, rough, order, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
+        counts: int64[n] of flows.kernels.grid_core.count_neighbours.
+        eps: metres.
+        n_threads: threads in force.
+        scratch: index[n], overwritten: each cell's part is used by the thread that alone touches the cell.
+        parents: index[k], written: the component's lowest cell, or -1 where a cell has no core point.
+        firsts: index[k], written: lowest input index of the cell's core points, or -1.
+    """
+    _join_cells(
+        x, y, rough, order, keys, starts, weight_before, counts, layout, eps, min_samples,
+        np.empty(n_threads + 1, np.int64), neighbourhoods(n_threads), np.empty((n_threads, STACK, 4), np.int64),
+        scratch, parents, firsts,
+    )  # fmt: skip

@@ -13,10 +13,12 @@ from flows.kernels.grid_walk import (
     ROWS,
     WORTH_BOUNDS,
     nearest_squared,
+    neighbourhoods,
     start_walk,
     walk_to,
     weight_of,
 )
+from flows.kernels.threads import turn
 
 NO_CLUSTER = 2**62
 MOST_CANDIDATES = 24
@@ -79,7 +81,7 @@ def _list_candidates(keys, starts, parents, numbers, cell, stride, rows, own, fo
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def label_points(
+def _label_points(
     x: Floats,
     y: Floats,
     rough: Index,
@@ -92,26 +94,19 @@ def label_points(
     layout: LayoutTuple,
     eps: float,
     min_samples: int,
-    n_threads: int,
+    walks: Ints,
+    candidates: Ints,
     marks: Index,
 ) -> None:
-    """Write marks: index[n], 2 * label + (1 where core), in the order of the first pass of the sort.
-
-    Args:
-        x, y, rough, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
-        counts: int64[n] of flows.kernels.grid_core.count_neighbours.
-        parents: index[k] of flows.kernels.grid_join.join_cells. numbers: of `number_clusters`.
-        eps: metres.
-        n_threads: threads in force.
-    """
     _, row0, column0, per_m, stride, _ = layout
     side, eps_squared = 1.0 / per_m, eps * eps
     n_cells = len(keys)
     n_chunks = (n_cells + CHUNK - 1) // CHUNK
+    n_threads = len(walks)
     for thread in prange(n_threads):
-        found = np.empty((MOST_CANDIDATES, 3), np.int64)
+        rows, found = walks[thread], candidates[thread]
         for chunk in range(thread, n_chunks, n_threads):
-            rows = start_walk(keys, chunk * CHUNK, stride)
+            start_walk(keys, chunk * CHUNK, stride, rows)
             for cell in range(chunk * CHUNK, min(n_cells, (chunk + 1) * CHUNK)):
                 own = np.int64(NO_CLUSTER) if parents[cell] < 0 else np.int64(numbers[parents[cell]])
                 if weight_of(cell, cell + 1, starts, weight_before) >= min_samples:
@@ -141,18 +136,51 @@ def label_points(
                     marks[rough[p]] = 2 * best if best < NO_CLUSTER else -2
 
 
+@turn()
+def label_points(
+    x: Floats,
+    y: Floats,
+    rough: Index,
+    keys: Ints,
+    starts: Index,
+    weight_before: Ints,
+    counts: Ints,
+    parents: Index,
+    numbers: Index,
+    layout: LayoutTuple,
+    eps: float,
+    min_samples: int,
+    n_threads: int,
+    marks: Index,
+) -> None:
+    """Write marks: index[n], 2 * label + (1 where core), in the order of the first pass of the sort.
+
+    Args:
+        x, y, rough, keys, starts, weight_before: of flows.kernels.grid_cells.Cells. layout: of the same cells.
+        counts: int64[n] of flows.kernels.grid_core.count_neighbours.
+        parents: index[k] of flows.kernels.grid_join.join_cells. numbers: of `number_clusters`.
+        eps: metres.
+        n_threads: threads in force.
+    """
+    _label_points(
+        x, y, rough, keys, starts, weight_before, counts, parents, numbers, layout, eps, min_samples,
+        neighbourhoods(n_threads), np.empty((n_threads, MOST_CANDIDATES, 3), np.int64), marks,
+    )  # fmt: skip
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def put_back(
-    marks: Index, bucket: NDArray[np.uint16], block_starts: Ints, labels: Ints, core: NDArray[np.bool_]
+    marks: Index, bucket: NDArray[np.uint16], block_places: Ints, labels: Ints, core: NDArray[np.bool_]
 ) -> None:
     """Write labels: int64[n] and core: bool[n] in input order; the way back of the sort's first pass.
 
     Args:
-        marks: index[n] of `label_points`. bucket, block_starts: of flows.kernels.grid_cells.Cells.
+        marks: index[n] of `label_points`. bucket: of flows.kernels.grid_cells.Cells.
+        block_places: a copy of the `block_starts` of the same, overwritten.
     """
-    n, n_blocks = len(marks), len(block_starts)
+    n, n_blocks = len(marks), len(block_places)
     for block in prange(n_blocks):
-        places = block_starts[block].copy()
+        places = block_places[block]
         for i in range(n * block // n_blocks, n * (block + 1) // n_blocks):
             mark = marks[places[bucket[i]]]
             places[bucket[i]] += 1

@@ -8,28 +8,37 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 CHUNK = 256
 """Consecutive cells that a thread takes at a time; chunks go round the threads, so crowded quarters are shared."""
 ROWS = 5
 OWN_ROW = 2
+ROWS_APART = 64
+"""Rows from one thread's neighbourhood to the next one's in memory, so that no cache line is shared."""
 SLOP = 2**-12
 """Of a side: more than rounding can move a cell's bounds."""
 WORTH_BOUNDS = 8
 """Points of a cell from which bounds are tried before distances."""
 
 
+def neighbourhoods(n_threads: int) -> NDArray[np.int64]:
+    """Room for the neighbourhood that each thread is at: int64[n_threads, ROWS_APART, 2]."""
+    return np.zeros((n_threads, ROWS_APART, 2), np.int64)
+
+
 @njit(cache=True, error_model="numpy")
-def start_walk(keys, cell, stride):  # type: ignore[no-untyped-def]
-    """Begin a walk at a cell: int64[5, 2], its neighbourhood's cells [first, end) in each row, two below to two above.
+def start_walk(keys, cell, stride, rows):  # type: ignore[no-untyped-def]
+    """Begin a walk at a cell: write its neighbourhood's cells [first, end) in each row, two below to two above.
 
     Cells of a row at most two columns away lie side by side in the list, and so do their points.
+
+    Args:
+        rows: int64[5 or more, 2], of `neighbourhoods`.
     """
-    rows = np.empty((ROWS, 2), np.int64)
     for r in range(ROWS):
         rows[r, 0] = np.searchsorted(keys, keys[cell] + (r - OWN_ROW) * stride - 2)
         rows[r, 1] = rows[r, 0]
-    return rows
 
 
 @njit(cache=True, error_model="numpy")

@@ -9,6 +9,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from flows.kernels.threads import turn
+
 USED, NULL, ZERO, OUTSIDE, UNKNOWN_ZONE, TIME, ASK_PROJ = 0, 1, 2, 3, 4, 5, 255
 BLOCK = 1 << 14
 
@@ -21,7 +23,7 @@ def _pack(x_units: np.float64, y_units: np.float64) -> np.int64:
 
 
 @njit(parallel=True, cache=True)
-def locate(
+def _locate(
     lon: Floats,
     lat: Floats,
     box: Floats,
@@ -73,12 +75,15 @@ def locate(
                 status[i] = OUTSIDE
 
 
+locate = turn()(_locate)
+
+
 @njit(parallel=True, cache=True)
-def compact(status: NDArray[np.uint8], keys: NDArray[np.int64], out: NDArray[np.int64]) -> np.int64:
-    """Write the keys of used points to the front of out, in order, and give their number."""
-    m = len(status)
-    blocks = (m + BLOCK - 1) // BLOCK
-    starts = np.zeros(blocks + 1, np.int64)
+def _compact(
+    status: NDArray[np.uint8], keys: NDArray[np.int64], starts: NDArray[np.int64], out: NDArray[np.int64]
+) -> None:
+    m, blocks = len(status), len(starts) - 1
+    starts[0] = 0
     for block in prange(blocks):
         used = 0
         for i in range(block * BLOCK, min(m, (block + 1) * BLOCK)):
@@ -92,7 +97,18 @@ def compact(status: NDArray[np.uint8], keys: NDArray[np.int64], out: NDArray[np.
             if status[i] == USED:
                 out[place] = keys[i]
                 place += 1
-    return starts[blocks]
+
+
+@turn()
+def compact(status: NDArray[np.uint8], keys: NDArray[np.int64], out: NDArray[np.int64]) -> int:
+    """Write the keys of used points to the front of out, in order, and give their number.
+
+    Args:
+        status: uint8[m]. keys: int64[m]. out: int64[as many as are used, or more].
+    """
+    starts = np.empty((len(status) + BLOCK - 1) // BLOCK + 1, np.int64)
+    _compact(status, keys, starts, out)
+    return int(starts[-1])
 
 
 def warm_up() -> None:

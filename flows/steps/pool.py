@@ -192,8 +192,15 @@ def _table(chosen: frozenset[int], size: int) -> NDArray[np.bool_]:
 
 
 def _weights(inverse: collapse.Index, n_unique: int) -> NDArray[np.int64]:
-    """How often each distinct point occurs."""
-    return np.bincount(inverse, minlength=n_unique).astype(np.int64, copy=False)
+    """How often each distinct point occurs.
+
+    Raises:
+        RuntimeError: some place of `inverse` is none of the points, or some point occurs nowhere.
+    """
+    weights = np.bincount(inverse, minlength=n_unique).astype(np.int64, copy=False)
+    if len(weights) != n_unique or not weights.all():
+        raise RuntimeError(f"{len(inverse):,} points do not collapse to {n_unique:,} distinct ones. Please report it.")
+    return weights
 
 
 def _drawn(files: list[Collapsed], drawn: NDArray[np.int64]) -> Iterator[Collapsed]:

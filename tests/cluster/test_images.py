@@ -11,12 +11,12 @@ pytestmark = pytest.mark.cluster
 FIRST_FIT = """
 import numpy as np
 from flows.adapters.registry import get_adapter
-from flows.kernels import grid_cells, grid_core, grid_join, grid_labels
+from flows.kernels import grid_cells, grid_core, grid_join, grid_labels, grid_sort
 adapter = get_adapter("grid")
 adapter.load()
 points = np.random.default_rng(0).random((5000, 2)) * 1000
 labels, core = adapter.fit(points, np.ones(len(points), np.int64), 20.0, 5, 1)
-modules = (grid_cells, grid_core, grid_join, grid_labels)
+modules = (grid_cells, grid_core, grid_join, grid_labels, grid_sort)
 dispatchers = [one for module in modules for one in vars(module).values() if hasattr(one, "stats")]
 hits = sum(sum(one.stats.cache_hits.values()) for one in dispatchers)
 misses = sum(sum(one.stats.cache_misses.values()) for one in dispatchers)

@@ -20,11 +20,11 @@ PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_FOWNER = 24, 1, 3
 PROBE = """
 import os, sys
 sys.path.insert(0, {root!r})
-from flows.kernels import grid, grid_cells, grid_core, grid_join, grid_labels
+from flows.kernels import grid, grid_cells, grid_core, grid_join, grid_labels, grid_sort
 assert grid.__file__.startswith({root!r})
 grid.warm_up()
 hits = misses = 0
-for module in (grid_cells, grid_core, grid_join, grid_labels):
+for module in (grid_cells, grid_core, grid_join, grid_labels, grid_sort):
     for kernel in vars(module).values():
         if hasattr(kernel, "stats") and kernel.__module__ == module.__name__:
             hits += sum(kernel.stats.cache_hits.values())
