@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.errors import ParameterError, SweepFailedError
 from flows.grid import cell_specs
-from flows.model import INT64_MAX
+from flows.model import INT64_MAX, eps_to_metres
 from flows.parameters import shown
 from flows.records import new_id
 from flows.run import Run
@@ -129,7 +129,7 @@ def facts_of(run: Run, source: TripSource, points: Points, plan: SweepPlan) -> F
     return Facts(
         settings=recorded_settings(run.settings, run.zones),
         source=fingerprints(source, plan.sha256s, points),
-        points=point_counts(points),
+        points=point_counts(points, [eps_to_metres(eps) for eps in plan.spec.eps_values]),
         timings=timings(run, source, points, cluster=0.0, evaluate=0.0),
         environment=environment(run.settings, run.flow_run_id),
     )

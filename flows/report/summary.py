@@ -61,6 +61,8 @@ def experiment_tiles(record: ExperimentRecord) -> Tiles:
         _metric_tile("Overall score", record.overall_score, ".4f", "", "0 to 1, higher is better"),
         Tile("Fit", _seconds(record.performance.runtime_seconds), record.spec.adapter_type),
     ]
+    if record.points.note and record.points.positions == "coordinates":
+        tiles.insert(1, Tile("Coarse coordinates", "lattice", record.points.note, True))
     if counts.one_blob:
         share = measured(record, "largest_cluster_share")
         tiles.insert(

@@ -30,6 +30,7 @@ from flows.model import (
 from flows.records import clusters_key, new_id, record_key
 from flows.settings import Settings
 from flows.steps.clusters import cluster_table, to_parquet
+from flows.steps.lattice import lattice_note
 from flows.store.protocol import ObjectStore
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _build(finished: Finished, record_id: str, created: datetime, timings: dict[
         spec=finished.spec,
         settings=recorded_settings(finished.settings, finished.zones),
         source=fingerprints(finished.source, finished.sha256s, finished.points),
-        points=point_counts(finished.points),
+        points=point_counts(finished.points, (finished.spec.eps_m,)),
         clustering=finished.counts,
         quality=finished.quality,
         performance=finished.performance,
@@ -132,8 +133,8 @@ def fingerprints(source: TripSource, sha256s: Sequence[str], points: Points) -> 
     )
 
 
-def point_counts(points: Points) -> PointCounts:
-    """From rows to distinct points, as it is recorded."""
+def point_counts(points: Points, eps_values_m: Sequence[float]) -> PointCounts:
+    """From rows to distinct points, as it is recorded, with a note where their places are coarser than an eps."""
     by_zone = points.kind == "zones"
     return PointCounts(
         rows=points.n_rows,
@@ -141,7 +142,9 @@ def point_counts(points: Points) -> PointCounts:
         unique=points.n_unique,
         dropped=points.dropped,
         positions=points.kind,
-        note=f"positions are zone centroids: {points.n_unique:,} distinct points" if by_zone else None,
+        note=f"positions are zone centroids: {points.n_unique:,} distinct points"
+        if by_zone
+        else lattice_note(points, eps_values_m),
         clocks=tuple(sorted(points.clocks)),
         differing_rows=points.n_differing,
     )

@@ -98,7 +98,7 @@ def _points(record: ExperimentRecord) -> Iterator[Line]:
     if points.differing_rows:
         yield "differing", f"{points.differing_rows:,} rows: {DIFFERING_NOTE}"
     if points.note is not None:
-        yield "note", points.note
+        yield "note" if points.positions == "zones" else "flag", points.note
 
 
 def _clustering(record: ExperimentRecord) -> Iterator[Line]:
