@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import Flow
 
-from flows.parameters import check_numbers
+from flows.parameters import check_numbers, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class CheckedFlow(Flow[P, R]):
-    """A flow that refuses numbers which Prefect's API can't hold, before a flow run is made of them.
+    """A flow that takes values as Python code has them, and refuses numbers which Prefect's API can't hold.
 
-    One flow run with such a number makes the API answer 500 to every list that it is in.
+    Numbers and arrays of NumPy, paths and tuples become what JSON has for them. Numbers are refused before a flow run
+    is made of them: one flow run with such a number makes the API answer 500 to every list that it is in.
     """
+
+    if not TYPE_CHECKING:  # Prefect's overloads say what a call takes and gives
+
+        def __call__(self, *args: object, **parameters: object) -> object:
+            """Run the flow."""
+            values = [plain(value) for value in args]
+            return super().__call__(*values, **{name: plain(value) for name, value in parameters.items()})
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:  # Prefect's own signature
         """What the flow run shows of its parameters.

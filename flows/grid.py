@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from flows.errors import ParameterError
 from flows.model import ExperimentSpec
@@ -51,7 +51,9 @@ def grid_spec(
     check_metric(metric)
     names = (adapters,) if isinstance(adapters, str) else _entries("adapters", adapters, "such as ['sklearn']")
     min_samples = _entries("min_samples_values", min_samples_values, "such as [5, 10]")
-    eps = None if eps_values == "auto" else _entries("eps_values", eps_values, "such as [0.3, 0.5], or 'auto'")
+    is_auto = isinstance(eps_values, str) and eps_values == "auto"  # an array would be compared entry by entry
+    given = cast(Sequence[float], eps_values)
+    eps = None if is_auto else _entries("eps_values", given, "such as [0.3, 0.5], or 'auto'")
     _check_size(len(names), len(AUTO_FACTORS if eps is None else eps), len(min_samples), allow_large)
 
     check = partial(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Integral, Real
 
 from pydantic import ValidationError
 
@@ -45,21 +49,25 @@ def experiment_spec(
         ParameterError: a value is out of range; the message names the parameter, the value and what is accepted.
     """
     get_adapter(adapter_type)
-    names = (data_source,) if isinstance(data_source, str) else tuple(data_source)
-    _check_names(names)
+    for name, text in (("hours", hours), ("weekdays", weekdays)):
+        if not isinstance(text, str | None):
+            raise ParameterError(f"{name} is {shown(text)}: use text, or None for all.")
+    sources = plain(data_source)
+    names = [sources] if isinstance(sources, str) else sources
+    _check_names(names if isinstance(names, list) else [])
     hours, weekdays = canonical_hours(hours), canonical_weekdays(weekdays)
     try:
         spec = ExperimentSpec.model_validate(
             {
                 "data_source": names,
                 "adapter_type": adapter_type,
-                "eps": eps,
-                "min_samples": min_samples,
+                "eps": plain(eps),
+                "min_samples": plain(min_samples),
                 "coordinate_type": coordinate_type,
-                "use_location_ids": use_location_ids,
-                "max_samples": max_samples,
-                "use_minio": use_minio,
-                "seed": seed,
+                "use_location_ids": plain(use_location_ids),
+                "max_samples": plain(max_samples),
+                "use_minio": plain(use_minio),
+                "seed": plain(seed),
                 "hours": hours,
                 "weekdays": weekdays,
             }
@@ -89,6 +97,27 @@ def _explain(error: ValidationError) -> str:
         name = str(fault["loc"][0])
         lines.append(f"{name} is {shown(fault['input'])}: {_HELP.get(name, fault['msg'])}.")
     return " ".join(lines)
+
+
+def plain(value: object) -> object:
+    """A value that Python code passed, as JSON would have it: of NumPy and pandas, paths and fractions too.
+
+    What has no such form is given back as it is, and refused where it is checked.
+    """
+    if value is None or isinstance(value, str | bool) or type(value) in (int, float):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real | Decimal | Fraction):
+        return float(value)
+    if isinstance(value, list | tuple | range | set | frozenset):
+        return [plain(one) for one in value]
+    if hasattr(value, "dtype") and callable(listed := getattr(value, "tolist", None)):
+        held = listed()
+        return plain(held) if isinstance(held, list | str | bool | int | float) else held
+    return value
 
 
 def check_numbers(parameters: Mapping[str, object]) -> None:

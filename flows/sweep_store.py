@@ -177,6 +177,8 @@ def resumed_plan(sweep_id: str | None) -> SweepPlan | None:
     """
     if sweep_id is None:
         return None
+    if not isinstance(sweep_id, str):
+        raise ParameterError(f"resume is {sweep_id!r}: give the id of a sweep, as the log of its run has it.")
     from flows.settings import load_settings
     from flows.store import open_store
 

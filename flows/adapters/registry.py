@@ -29,7 +29,7 @@ def get_adapter(name: str) -> Adapter:
     """
     try:
         module, _, cls = ADAPTERS[name].partition(":")
-    except KeyError:
+    except (KeyError, TypeError):  # a list has no hash
         known = ", ".join(ADAPTERS)
         raise ParameterError(f"unknown adapter {name!r}; the adapters are: {known}") from None
     return cast(Adapter, getattr(import_module(module), cls)())

@@ -79,7 +79,7 @@ def check_metric(name: str) -> MetricKind:
     Raises:
         ParameterError: there is none; the message lists those there are.
     """
-    if name not in METRICS:
+    if not isinstance(name, str) or name not in METRICS:
         raise ParameterError(f"unknown metric {name!r}; the metrics are: {', '.join(METRICS)}")
     return METRICS[name]
 
