@@ -146,6 +146,6 @@ def test_a_flow_gets_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:
     def one(days: int, names: list[str]) -> None:
         """Nothing is run."""
 
-    one(np.int64(7), names=(Path("a.csv"),))  # type: ignore[arg-type,call-overload]
+    one(np.int64(7), names=(Path("a.csv"),))  # type: ignore[call-overload]
     assert seen == {"days": 7, "names": ["a.csv"]}
     assert type(seen["days"]) is int
