@@ -190,6 +190,11 @@ RECONCILE_LAST_SUCCESS = _of_operator(
 CUSTOM_RESOURCES = _of_operator(
     "objects", "gauge", "objects", "Experiments and ParameterSweeps in the cluster, by kind and phase.", "kind", "phase"
 )
+BACKUP_LAST_SUCCESS = _of_operator(
+    "backup_last_success_timestamp_seconds", "gauge", "seconds",
+    "When the daily backup of Prefect's database last succeeded, Unix time; when it was installed where none has; "
+    "absent where it is suspended.",
+)  # fmt: skip
 KUBERNETES_REQUESTS = _of_operator(
     "kubernetes_requests_total",
     "counter",

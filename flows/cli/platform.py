@@ -88,8 +88,9 @@ def _change_lines(change: Change) -> Iterator[str]:
 @platform.command()
 @click.option("--port", default=9107, show_default=True, type=click.IntRange(0, 65535), help="Of metrics and health.")
 @_context_option
+@_platform_namespace_option
 @_flows_namespace_option
-def operate(port: int, context: str | None, flows_namespace: str) -> None:
+def operate(port: int, context: str | None, platform_namespace: str, flows_namespace: str) -> None:
     """Keep the cluster as declared, and run Experiments and ParameterSweeps, until Ctrl-C.
 
     It is what the operator's pod does. Run it from the folder of prefect.yaml and k8s/.
@@ -102,7 +103,7 @@ def operate(port: int, context: str | None, flows_namespace: str) -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    serve(Platform(Path(), load_settings(), context, flows_namespace), port)
+    serve(Platform(Path(), load_settings(), context, flows_namespace, platform_namespace), port)
 
 
 @platform.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 from flows.operator.declare import load_declared
 from flows.operator.inventory import ConfigMapInventory, FileInventory, InventoryStore, parse_entry
 from flows.operator.kube import Cluster, connect
-from flows.operator.names import FLOWS_NAMESPACE
+from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
 from flows.operator.prefect_api import prefect_api
 from flows.operator.reconcile import Change, apply, plan
 from flows.operator.release import release_values
@@ -27,6 +27,7 @@ class Platform:
     settings: Settings
     context: str | None = None
     namespace: str = FLOWS_NAMESPACE
+    platform_namespace: str = PLATFORM_NAMESPACE
 
     @cached_property
     def cluster(self) -> Cluster:

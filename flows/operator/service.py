@@ -11,6 +11,8 @@ from uuid import UUID
 from prefect.utilities.urls import url_for
 
 from flows import metrics
+from flows.operator.backups import EVERY_SECONDS as BACKUPS_SECONDS
+from flows.operator.backups import Backups
 from flows.operator.faults import Faults
 from flows.operator.healing import EVERY_SECONDS as HEALING_SECONDS
 from flows.operator.healing import Healing
@@ -99,15 +101,18 @@ def serve(platform: Platform, port: int) -> None:
         faults,
     )
     telemetry.asks(metrics.CUSTOM_RESOURCES, lambda: controller.count)
+    backups = Backups(cluster, platform.platform_namespace, faults)
+    telemetry.asks(metrics.BACKUP_LAST_SUCCESS, lambda: backups.values)
     telemetry.asks(metrics.KUBERNETES_REQUESTS, lambda: {(): cluster.requests})
-    loops = Loop("healing", healing.turn, HEALING_SECONDS), Loop("objects", controller.turn, OBJECTS_SECONDS)
+    watched = Loop("healing", healing.turn, HEALING_SECONDS), Loop("objects", controller.turn, OBJECTS_SECONDS)
+    loops = (*watched, Loop("backups", backups.turn, BACKUPS_SECONDS))
 
     def ready() -> bool:
         return healing.ready() and controller.ready()
 
     with serving(port, telemetry.registry, lambda: all(loop.healthy() for loop in loops), ready):
         stop = _stop_on_signals()
-        healing_loop, objects_loop = loops
+        healing_loop, objects_loop = watched
         objects.watch(objects_loop.wake, stop)
         watch_config_map(cluster, platform.namespace, PLATFORM_CONFIG_MAP, healing_loop.wake, faults, stop)
         for loop in loops:

@@ -238,6 +238,20 @@ PLATFORM = (
         "left nothing half-written: start them again.",
     ),
     Alert(
+        name="BackupMissing",
+        value=f"time() - max(max_over_time({metrics.BACKUP_LAST_SUCCESS.name}[1h]))",
+        threshold=26 * HOUR,
+        for_minutes=5,
+        severity="critical",
+        summary="No backup of Prefect's database has succeeded for {{ $value | humanizeDuration }}",
+        description="It is due at 01:30 UTC. `kubectl get cronjob,jobs -n taxi-platform`, then "
+        "`kubectl logs -n taxi-platform job/NAME --all-containers`.",
+        runbook="The log of the last Job names what failed: pg_dump, or the copy to the object store (its keys, or a "
+        "full volume). Make one now: `kubectl create job -n taxi-platform --from=cronjob/postgresql-backup again`. It "
+        "resolves once a backup succeeds; what `make backup` copies is not counted. Where no backup is wanted, or it "
+        "is made in another way, set `postgres.backup.suspend` to true.",
+    ),
+    Alert(
         name="VolumeFillingUp",
         value=" or ".join(_filled(volume, used, size) for volume, (used, size) in VOLUMES.items()),
         threshold=0.85,

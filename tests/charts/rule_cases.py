@@ -246,6 +246,21 @@ CASES = (
         {"work_pool": "parallel"},
     ),
     Case(
+        "BackupMissing",
+        "26 hours after the last one, until the next",
+        {"taxi_operator_backup_last_success_timestamp_seconds": "0x1700 102060x300"},
+        (1570, 1690),
+        (1500, 1710),
+    ),
+    Case(
+        "BackupMissing",
+        "while the operator restarts it stays",
+        {"taxi_operator_backup_last_success_timestamp_seconds": "0x1570 _x40 0x200"},
+        (1580, 1600),
+        (1500,),
+    ),
+    Case("BackupMissing", "it is suspended, or there is none", {}, silent=(1600, 2500)),
+    Case(
         "VolumeFillingUp",
         "MinIO",
         {

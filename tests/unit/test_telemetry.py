@@ -87,7 +87,7 @@ def test_a_run_is_stuck_when_every_pool_would_have_ended_it() -> None:
 
 
 def test_runbooks_name_values_that_exist() -> None:
-    charts = {name: facts(f"charts/{name}/values.yaml") for name in ("prometheus", "prefect-server")}
+    charts = {name: facts(f"charts/{name}/values.yaml") for name in ("postgres", "prometheus", "prefect-server")}
     tree = {**charts, **facts("charts/flows/values.yaml")}
     named = {one for alert in FLAT for one in re.findall(rf"`((?:{'|'.join(tree)})\.[\w.]+)`", alert.runbook)}
     assert named
