@@ -38,6 +38,7 @@ def flat_row(record: ExperimentRecord) -> dict[str, Value]:
         "hours": spec.hours,
         "weekdays": spec.weekdays,
         "rows": points.rows,
+        "skipped_rows": sum(file.skipped.n for file in record.source),
         "used": points.used,
         "unique": points.unique,
         **{f"dropped_{reason}": count for reason, count in points.dropped.items()},
