@@ -169,6 +169,12 @@ class FlowRunGoneError(ObjectError):
     reason, final = "FlowRunGone", True
 
 
+class TooLargeError(ObjectError):
+    """An Experiment or ParameterSweep asks for a larger pod than the release allows."""
+
+    reason, final = "TooLarge", True
+
+
 class InvalidSpecError(ObjectError):
     """The spec of an Experiment or ParameterSweep is of another version and can't be read."""
 

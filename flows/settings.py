@@ -93,6 +93,25 @@ class PodSizes(Frozen):
         return self.model_dump(exclude_none=True)
 
 
+class OperatorSettings(Frozen):
+    """The operator's, which runs Experiments and ParameterSweeps."""
+
+    object_ttl_seconds: int = Field(
+        30 * 86_400,
+        ge=0,
+        le=2**31 - 1,
+        description="Seconds after which an ended object without ttlSecondsAfterFinished is deleted; 0: never.",
+    )
+    maximum_cpu: str | None = Field(
+        None, pattern=r"^[0-9]+(\.[0-9]+)?m?$", description="CPUs that `resources` of an object may ask for at most."
+    )
+    maximum_memory: str | None = Field(
+        None,
+        pattern=r"^[0-9]+(\.[0-9]+)?([kMGT]i?)?$",
+        description="Memory that `resources` of an object may ask for at most.",
+    )
+
+
 class Settings(BaseSettings):
     """All settings of a run; built by whoever starts it, never at import."""
 
@@ -139,6 +158,7 @@ class Settings(BaseSettings):
     memory_limit_bytes: int | None = Field(None, ge=1, description="Memory limit in bytes; the pod's memory limit.")
     image: str | None = Field(None, description="Reference of the container image; recorded.")
     exporter: ExporterSettings = Field(default_factory=ExporterSettings)
+    operator: OperatorSettings = Field(OperatorSettings())
     platform_file: Path | None = Field(
         None, description="What `platform apply` reads the release's values from; unset: the ConfigMap of the cluster."
     )

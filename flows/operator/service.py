@@ -19,6 +19,7 @@ from flows.operator.healing import Healing
 from flows.operator.objects.controller import EVERY_SECONDS as OBJECTS_SECONDS
 from flows.operator.objects.controller import Controller
 from flows.operator.objects.kube import Objects
+from flows.operator.objects.maximum import Maximum
 from flows.operator.objects.runs import flow_runs
 from flows.operator.platform import Platform
 from flows.operator.release import PLATFORM_CONFIG_MAP
@@ -92,6 +93,7 @@ def serve(platform: Platform, port: int) -> None:
     cluster, telemetry = platform.cluster, Telemetry()
     healing = Healing(platform, telemetry)
     faults = Faults()
+    settings = platform.settings.operator
     objects = Objects(cluster, platform.namespace, faults)
     controller = Controller(
         objects,
@@ -99,6 +101,8 @@ def serve(platform: Platform, port: int) -> None:
         cluster.post_event,
         _run_url,
         faults,
+        settings.object_ttl_seconds or None,
+        Maximum.of(settings),
     )
     telemetry.asks(metrics.CUSTOM_RESOURCES, lambda: controller.count)
     backups = Backups(cluster, platform.platform_namespace, faults)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.settings import OperatorSettings
 from tests.charts.charts import REQUIRED, Object, Values, env_of, named, objects, pods
 
 pytestmark = pytest.mark.charts
@@ -81,6 +82,32 @@ def test_a_maximum_is_held_where_the_values_have_one(charts: Path) -> None:
 def test_without_the_policy_there_is_none(charts: Path) -> None:
     kinds = {one["kind"] for one in objects(charts, flows("admissionPolicy.enabled=false"))}
     assert not kinds & {POLICY, BINDING}
+
+
+def test_a_maximum_holds_for_objects_too(charts: Path) -> None:
+    name = "taxi-flows-object-sizes"
+    assert name not in {one["metadata"]["name"] for one in objects(charts, flows())}
+    made = objects(charts, flows("flowRuns.maximum.cpu=8000m"))
+    spec = named(made, POLICY, name)["spec"]
+    limit, request = [one["expression"] for one in spec["validations"]]
+    assert 'quantity(object.spec.resources.cpuLimit).compareTo(quantity("8000m")) <= 0' in limit
+    assert 'quantity(object.spec.resources.cpuRequest).compareTo(quantity("8000m")) <= 0' in request
+    (rule,) = spec["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], rule["operations"]) == (["experiments", "parametersweeps"], ["CREATE"])
+    assert named(made, BINDING, name)["spec"]["validationActions"] == ["Deny"]
+
+
+def test_the_operator_is_told_the_maximum_and_the_time_to_live(charts: Path) -> None:
+    def told(*settings: str) -> dict[str, str]:
+        pod = named(objects(charts, flows(*settings)), "Deployment", "operator")["spec"]["template"]
+        return {name: value for name, value in env_of(pod).items() if name.startswith("TAXI_OPERATOR__")}
+
+    assert told("operator.objectTtlSeconds=86400", "flowRuns.maximum.memory=16Gi") == {
+        "TAXI_OPERATOR__OBJECT_TTL_SECONDS": "86400",
+        "TAXI_OPERATOR__MAXIMUM_CPU": "",
+        "TAXI_OPERATOR__MAXIMUM_MEMORY": "16Gi",
+    }
+    assert told()["TAXI_OPERATOR__OBJECT_TTL_SECONDS"] == str(OperatorSettings().object_ttl_seconds)
 
 
 def test_a_quota_is_as_the_values_have_it(charts: Path) -> None:

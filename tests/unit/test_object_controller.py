@@ -14,9 +14,10 @@ from flows.errors import ClusterRefusalError, ObjectError, PrefectApiError, RunR
 from flows.operator.kube import Reference
 from flows.operator.objects.controller import Controller
 from flows.operator.objects.kube import Objects
+from flows.operator.objects.maximum import Maximum
 from flows.operator.objects.mirror import Ended, Held, asks_for_a_turn
 from flows.operator.objects.runs import FlowRuns
-from flows.operator.objects.schema import ExperimentSpecification, ParameterSweepSpecification, Specification
+from flows.operator.objects.schema import ExperimentSpecification, ParameterSweepSpecification, Resources, Specification
 from flows.operator.objects.status import Run, Status, Trouble
 from flows.outcome import Outcome
 
@@ -130,13 +131,16 @@ def operator(cluster: Cluster, server: Server) -> Controller:
     return another(cluster, server)
 
 
-def another(cluster: Cluster, server: Server, ttl_seconds: int | None = None) -> Controller:
+def another(
+    cluster: Cluster, server: Server, ttl_seconds: int | None = None, maximum: Maximum | None = None
+) -> Controller:
     def post(about: Reference, reason: str, message: str, bad: bool) -> None:
         cluster.events.append((about.uid, reason, bad))
 
-    return Controller(
-        cast(Objects, cluster), server.open, post, lambda run_id: f"http://ui/{run_id}", None, ttl_seconds
-    )
+    def url(run_id: str) -> str:
+        return f"http://ui/{run_id}"
+
+    return Controller(cast(Objects, cluster), server.open, post, url, ttl_seconds=ttl_seconds, maximum=maximum)
 
 
 EXPERIMENT = ExperimentSpecification(data_source="a.parquet")
@@ -268,6 +272,23 @@ def test_an_object_that_names_no_time_to_live_has_that_of_the_release(cluster: C
     operator.turn()
     operator.turn()
     assert list(cluster.held) == ["2"]
+
+
+def test_what_asks_for_too_large_a_pod_is_refused_for_good(cluster: Cluster, server: Server) -> None:
+    cluster.put("1", EXPERIMENT.model_copy(update={"resources": Resources(memory="17Gi")}))
+    cluster.put("2", EXPERIMENT.model_copy(update={"resources": Resources(memory="16384Mi", cpu_limit="8000m")}))
+    cluster.put("3", EXPERIMENT)
+    operator = another(cluster, server, maximum=Maximum(cpu="8", memory="16Gi"))
+    operator.turn()
+    operator.turn()
+    assert [cluster.status(uid).flow_run_id for uid in "123"] == [None, "run-2", "run-3"]
+    status = cluster.status("1")
+    assert (status.phase, status.conditions[2].reason) == ("Failed", "TooLarge")
+    assert status.conditions[2].message == (
+        "resources.memory is 17Gi, at most 16Gi is allowed (flowRuns.maximum.memory of the chart flows). "
+        "Create another object that asks for less."
+    )
+    assert ("1", "TooLarge", True) in cluster.events
 
 
 def test_a_run_that_was_just_started_by_another_operator_is_let_be(

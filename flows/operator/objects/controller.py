@@ -27,6 +27,7 @@ from flows.errors import (
 from flows.operator.faults import Faults
 from flows.operator.kube import Reference
 from flows.operator.objects.kube import Objects
+from flows.operator.objects.maximum import Maximum
 from flows.operator.objects.mirror import Ended, Held
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import KINDS, Phase
@@ -57,6 +58,7 @@ class Controller:
         run_url: page of a flow run in Prefect's UI, by its id.
         faults: told of what goes wrong.
         ttl_seconds: after which an ended object that names no time to live is deleted; None: it stays.
+        maximum: of the sizes that an object may ask for.
     """
 
     def __init__(
@@ -67,10 +69,11 @@ class Controller:
         run_url: Callable[[str], str],
         faults: Faults | None = None,
         ttl_seconds: int | None = None,
+        maximum: Maximum | None = None,
     ) -> None:
         self._objects, self._flow_runs, self._post_event, self._run_url = objects, flow_runs, post_event, run_url
         self._faults, self._succeeded_at, self._until = faults or Faults(), -FRESH_SECONDS, 0.0
-        self._ttl_seconds = ttl_seconds
+        self._ttl_seconds, self._maximum = ttl_seconds, maximum or Maximum()
         self._known: set[str] = set()
         self.count: Mapping[tuple[str, ...], float] = _count(())
 
@@ -182,7 +185,7 @@ class Controller:
         if run is not None and not _is_of(run, one):  # someone wrote the id of another run there
             run, one = None, replace(one, status=one.status.model_copy(update={"flow_run_id": None}))
         try:
-            run = run or _started(flow_runs, one)
+            run = run or self._started(flow_runs, one)
         except ObjectError as error:
             return unable(one.status, one.generation, error.reason, str(error), now, final=error.final)
         outcome = outcomes.get(run.id)
@@ -190,6 +193,21 @@ class Controller:
             outcome = flow_runs.outcomes([run.id]).get(run.id)
         trouble = troubles.get(run.id) or (_of_cells(flow_runs, run, troubles, now) if one.kind.has_cells else None)
         return of_run(one.status, one.generation, run, self._run_url(run.id), trouble, outcome, now)
+
+    def _started(self, flow_runs: FlowRuns, one: Held) -> Run:
+        """The run of an object that has none among those that are known.
+
+        Raises:
+            ObjectError: it can't be started.
+        """
+        if one.status.flow_run_id is not None:
+            raise FlowRunGoneError(
+                f"Flow run {one.status.flow_run_id} is not on the Prefect server any more; create a new object."
+            )
+        if one.spec is None:
+            raise InvalidSpecError(one.fault)
+        self._maximum.check(one.spec.resources)
+        return flow_runs.start(one.spec, one.reference.name, one.reference.uid)
 
     def _update(self, one: Held, status: Status) -> None:
         if status == one.status or not self._objects.write_status(one, status):
@@ -223,21 +241,6 @@ def _reason(status: Status) -> str:
 
 def _is_of(run: Run, one: Held) -> bool:
     return run.uid in {"", one.reference.uid}
-
-
-def _started(flow_runs: FlowRuns, one: Held) -> Run:
-    """The run of an object that has none among those that are known.
-
-    Raises:
-        ObjectError: it can't be started.
-    """
-    if one.status.flow_run_id is not None:
-        raise FlowRunGoneError(
-            f"Flow run {one.status.flow_run_id} is not on the Prefect server any more; create a new object."
-        )
-    if one.spec is None:
-        raise InvalidSpecError(one.fault)
-    return flow_runs.start(one.spec, one.reference.name, one.reference.uid)
 
 
 def _of_cells(flow_runs: FlowRuns, run: Run, troubles: Mapping[str, Trouble], now: datetime) -> Trouble | None:

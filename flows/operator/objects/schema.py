@@ -86,7 +86,10 @@ class Specification(Part):
     )
     resources: Resources | None = Field(None, description="Sizes of the run's pod, in place of its work pool's.")
     ttl_seconds_after_finished: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="Delete the object so long after its end; it stays where this is absent."
+        None,
+        ge=0,
+        le=2**31 - 1,
+        description="Delete the object so long after its end; absent: as the chart's operator.objectTtlSeconds.",
     )
 
     @property
