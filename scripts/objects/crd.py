@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import JsonValue
 
+from flows.model import INT64_MAX
 from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
 from flows.operator.objects.status import Status
 from flows.operator.state import JsonObject
@@ -147,6 +148,9 @@ def _plain(schema: JsonObject, definitions: Mapping[str, JsonObject]) -> JsonObj
         own |= {"minimum": bound, "exclusiveMinimum": True}  # as in OpenAPI 3.0
     if own.get("type") == "integer":
         own["format"] = "int64"
+        if own.get("maximum") == INT64_MAX:
+            # Kubernetes holds bounds as float64: it would be 2**63 and overflow. Larger numbers are no integer to it.
+            del own["maximum"]
     return own
 
 

@@ -118,3 +118,15 @@ def test_the_examples_are_objects_of_ours(file: Path) -> None:
     (kind,) = (kind for kind in KINDS if kind.kind == example["kind"])
     assert example["apiVersion"] == f"{GROUP}/{VERSION}"
     assert kind.model_validate(example["spec"]).data_source
+
+
+def test_bounds_are_numbers_that_kubernetes_can_compare_by() -> None:
+    """It holds them as float64 and compares whole numbers as int64: 2**63 would overflow."""
+    bounds = [
+        float(line.partition(":")[2])
+        for text in files().values()
+        for line in text.splitlines()
+        if line.strip().startswith(("maximum:", "minimum:"))
+    ]
+    assert bounds
+    assert all(abs(bound) < 2**63 for bound in bounds)
