@@ -86,7 +86,7 @@ def test_who_speaks_to_prefects_api() -> None:
         ]
         if any(module.startswith(("prefect.client.orchestration", "prefect.deployments")) for module in modules):
             found.add(path.relative_to(REPOSITORY / "flows").parts[0])
-    assert found == {"exporter", "operator", "dispatch.py", "publish.py", "worker.py"}, (
+    assert found == {"exporter", "operator", "dispatch.py", "publish.py", "refused_pods.py", "worker.py"}, (
         "others leave it to flows and tasks"
     )
 
