@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import Flow
 
-from flows.parameters import check_numbers, plain
+from flows.parameters import check_storable, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class CheckedFlow(Flow[P, R]):
-    """A flow that takes values as Python code has them, and refuses numbers which Prefect's API can't hold.
+    """A flow that takes values as Python code has them, and refuses parameters which Prefect's API can't hold.
 
-    Numbers and arrays of NumPy, paths and tuples become what JSON has for them. Numbers are refused before a flow run
-    is made of them: one flow run with such a number makes the API answer 500 to every list that it is in.
+    Numbers and arrays of NumPy, paths and tuples become what JSON has for them. The rest is refused before a flow run
+    is made of it: one flow run with a number beyond 64 bits makes the API answer 500 to every list that it is in.
     """
 
     if not TYPE_CHECKING:  # Prefect's overloads say what a call takes and gives
@@ -31,9 +31,9 @@ class CheckedFlow(Flow[P, R]):
         """What the flow run shows of its parameters.
 
         Raises:
-            ParameterError: a number is not finite, or beyond 64 bits.
+            ParameterError: a number is not finite or beyond 64 bits, or text is not UTF-8.
         """
-        check_numbers(parameters)
+        check_storable(parameters)
         return super().serialize_parameters(parameters)
 
 

@@ -112,7 +112,8 @@ def _match_key(glob: Glob, key: str, found: Matches) -> None:
         is_last = place == len(parts) - 1
         beginning = "/".join(parts[: place + 1]) + ("" if is_last else "/")
         if not part:  # `folder/`, or `a//b`
-            return _add(found.folders if place and not in_table else found.hidden, key)
+            is_plain = place > 0 and not in_table and not glob.goes_on(states)
+            return _add(found.folders if is_plain else found.hidden, key)
         if not in_table:
             states = glob.step(states, part)
             if not states:

@@ -360,7 +360,7 @@ class PointCounts(Frozen):
 class BadRows(Frozen):
     """Lines of a text file that don't fit its header. lines: the numbers of the first BAD_LINES_LISTED."""
 
-    n: int = 0
+    n: Count = 0
     lines: tuple[int, ...] = ()
 
     def extended(self, lines: tuple[int, ...]) -> BadRows:
@@ -390,7 +390,7 @@ class RecordedSettings(Frozen):
     score: ScoreSettings
     silhouette_sample: Count
     skip_truncated: bool
-    skip_bad_rows: int = 0
+    skip_bad_rows: Count = 0
     allow_mostly_dropped: bool
     zone_table_sha256: str | None = None
 

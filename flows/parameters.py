@@ -15,6 +15,7 @@ from flows.adapters.registry import get_adapter
 from flows.clock import canonical_hours, canonical_weekdays
 from flows.errors import ParameterError
 from flows.model import INT64_MAX, ExperimentSpec
+from flows.text import not_utf8
 
 _HELP = {
     "data_source": "give an object key or a path, a list of them, or a glob such as 'yellow_tripdata_2025-*.parquet'",
@@ -84,7 +85,7 @@ def experiment_spec(
 def _check_names(data_source: Sequence[object]) -> None:
     """Refuse names that no record can hold."""
     for name in data_source:
-        if isinstance(name, str) and not name.isprintable() and any("\ud800" <= char <= "\udfff" for char in name):
+        if isinstance(name, str) and not_utf8(name):
             raise ParameterError(
                 f"data_source is {name!r}: the name is not UTF-8, which records are written in. Rename the file, or "
                 "name it by a glob."
@@ -120,24 +121,27 @@ def plain(value: object) -> object:
     return value
 
 
-def check_numbers(parameters: Mapping[str, object]) -> None:
-    """Refuse numbers that JSON and Prefect's API can't hold, wherever they stand in the parameters.
+def check_storable(parameters: Mapping[str, object]) -> None:
+    """Refuse what JSON, Prefect's API and its database can't hold, wherever it stands in the parameters.
 
     Raises:
-        ParameterError: a number is not finite, or a whole number beyond 64 bits.
+        ParameterError: a number is not finite, or a whole number beyond 64 bits; or text is not UTF-8, or holds a zero
+            character.
     """
     for name, value in parameters.items():
-        _check_number(name, value)
+        _check_value(name, value)
 
 
-def _check_number(name: str, value: object) -> None:
+def _check_value(name: str, value: object) -> None:
     if isinstance(value, int) and not -INT64_MAX <= value <= INT64_MAX:
         raise ParameterError(f"{name} is {shown(value)}: use a whole number up to {INT64_MAX}.")
     if isinstance(value, float) and not math.isfinite(value):
         raise ParameterError(f"{name} is {value!r}: use a finite number.")
+    if isinstance(value, str) and (not_utf8(value) or "\0" in value):
+        raise ParameterError(f"{name} is {value!r}: use text of UTF-8 without zero characters.")
     if isinstance(value, list | tuple | set | frozenset):
         for one in value:
-            _check_number(name, one)
+            _check_value(name, one)
 
 
 def shown(value: object) -> str:

@@ -198,7 +198,7 @@ def _refuse_missing_object(entry: str, bucket: str, store: ObjectStore) -> NoRet
     keys = [one.key for one in islice(store.list(bucket), _SEARCHED)]
     if any(key.startswith(f"{entry.rstrip('/')}/") for key in keys):
         raise UnreadableFileError(f"{entry} is a folder of bucket {bucket}: name its objects, or use a glob.")
-    there = _what_is_there(entry, keys, "The bucket")
+    there = _what_is_there(entry, [key for key in keys if key_fault(key) is None], "The bucket")
     raise SourceNotFoundError(
         f"no object {_begin(entry)!r} in bucket {bucket} of {store.describe()}. {there} Put a local file there with "
         f"`taxi-flows data put FILE`, or read it with --no-minio (use_minio=False); a month of TLC's comes with "

@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return "".join(_escape(char) if unicodedata.category(char) in _ESCAPED_CATEGORIES else char for char in text)
 
 
+def not_utf8(text: str) -> bool:
+    """Whether some of it came from bytes that are no UTF-8, which Python keeps as lone surrogates."""
+    return not text.isprintable() and any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def printable_lines(text: str) -> str:
     """The same for text of several lines."""
     return "\n".join(map(printable, text.split("\n")))

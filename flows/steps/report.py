@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,14 @@ def render(record: ExperimentRecord, console: Console, location: str | None = No
 
 
 def in_all(files: Sequence[FileFingerprint]) -> str:
-    """How many files, rows and months a source became."""
+    """How many files, rows and months a source became, and which of its files are copies."""
     n_files = f"{len(files):,} file{'s' * (len(files) != 1)}"
     months = months_in_words([file.name for file in files])
-    return ", ".join(filter(None, (n_files, f"{sum(file.rows for file in files):,} rows", months)))
+    names = defaultdict[str, list[str]](list)
+    for file in files:
+        names[file.sha256].append(file.name)
+    alike = "".join(f"; the same bytes: {', '.join(same)}" for same in names.values() if len(same) > 1)
+    return ", ".join(filter(None, (n_files, f"{sum(file.rows for file in files):,} rows", months))) + alike
 
 
 def to_text(record: ExperimentRecord, location: str | None = None) -> str:

@@ -72,6 +72,8 @@ def test_folder_markers_are_no_objects() -> None:
     assert found.files == ["b.parquet/part-0", "c.csv"]
     assert found.folders == ["2024/", "a/"]
     assert found.hidden == ["b.parquet/"]
+    found = match_keys("**", ["2024/", "2024/a.csv"])
+    assert (found.files, found.hidden, found.folders) == (["2024/a.csv"], ["2024/"], [])
 
 
 @pytest.mark.parametrize("pattern", ["**.parquet", "2016/a**", "***"])

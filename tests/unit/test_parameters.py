@@ -8,7 +8,7 @@ import pytest
 
 from flows.errors import ParameterError
 from flows.experiment_pipeline import experiment_pipeline
-from flows.parameters import check_numbers, experiment_spec
+from flows.parameters import check_storable, experiment_spec
 
 
 @pytest.mark.parametrize("eps", [0, -1, math.nan, math.inf, "0.5", "near", None, True])
@@ -71,13 +71,15 @@ def test_an_eps_beyond_the_earth(eps: float) -> None:
         ({"seed": 2**64}, "seed is 18446744073709551616"),
         ({"min_samples_values": [5, 2**63]}, "min_samples_values is 9223372036854775808"),
         ({"eps_values": (0.1, math.inf)}, "eps_values is inf: use a finite number"),
+        ({"data_source": ["a.csv", "m\udcfcnchen.csv"]}, "data_source is .*: use text of UTF-8"),
+        ({"data_source": "a\0b"}, "data_source is .*: use text of UTF-8 without zero characters"),
         ({"max_failed": -(2**63) - 1}, "max_failed is -9223372036854775809"),
     ],
 )
-def test_numbers_that_no_flow_run_may_hold(parameters: dict[str, object], fault: str) -> None:
+def test_what_no_flow_run_may_hold(parameters: dict[str, object], fault: str) -> None:
     with pytest.raises(ParameterError, match=fault):
-        check_numbers(parameters)
-    check_numbers({"seed": 2**63 - 1, "eps": 0.5, "data_source": ["a"], "max_samples": None})
+        check_storable(parameters)
+    check_storable({"seed": 2**63 - 1, "eps": 0.5, "data_source": ["a"], "max_samples": None})
 
 
 def test_no_flow_run_is_made_of_a_number_beyond_64_bits() -> None:
@@ -87,3 +89,8 @@ def test_no_flow_run_is_made_of_a_number_beyond_64_bits() -> None:
     assert experiment_pipeline.serialize_parameters({"seed": 2**63 - 1}) == {"seed": 2**63 - 1}
     for name in ("seed", "min_samples"):
         assert experiment_pipeline.parameters.properties[name]["maximum"] == 2**63 - 1
+
+
+def test_a_name_that_is_not_utf8() -> None:
+    with pytest.raises(ParameterError, match=r"data_source is 'm\\udcfcnchen.csv': the name is not UTF-8"):
+        experiment_spec("m\udcfcnchen.csv")

@@ -111,10 +111,17 @@ def test_no_color(kept: ExperimentRecord, monkeypatch: pytest.MonkeyPatch, no_co
 )
 def test_what_a_source_became(kept: ExperimentRecord, names: list[str], expected: str | None) -> None:
     files = tuple(
-        kept.source[0].model_copy(update={"name": name, "rows": 100 * (place + 1)}) for place, name in enumerate(names)
+        kept.source[0].model_copy(update={"name": name, "rows": 100 * (place + 1), "sha256": name})
+        for place, name in enumerate(names)
     )
     text = render_wide(kept.model_copy(update={"source": files}))
     assert lines(text).get("in all") == expected
+
+
+def test_copies_are_told(kept: ExperimentRecord) -> None:
+    files = tuple(kept.source[0].model_copy(update={"name": name}) for name in ("a.csv", "copy of a.csv"))
+    text = render_wide(kept.model_copy(update={"source": files}))
+    assert lines(text)["in all"].endswith("rows; the same bytes: a.csv, copy of a.csv")
 
 
 def render_wide(record: ExperimentRecord) -> str:
