@@ -125,6 +125,9 @@ def shown(values: pa.Array, index: int) -> str | None:
     if index >= len(values):
         return None
     scalar = values[index]
+    if pa.types.is_timestamp(values.type) and values.type.tz:  # its zone may be one that Python doesn't know
+        instant = shown(values.slice(index, 1).cast(pa.int64()).cast(pa.timestamp(values.type.unit)), 0)
+        return None if instant is None else f"{instant}Z"
     try:
         cell = scalar.as_py()
     except UnicodeDecodeError:

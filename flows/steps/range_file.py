@@ -35,7 +35,10 @@ class RangeFile(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Read a range; all that follows for a negative size."""
-        length = size if size >= 0 else self._content.size_bytes - self._position
+        left = self._content.size_bytes - self._position
+        length = left if size < 0 else min(size, left)
+        if length <= 0:  # a corrupt footer points behind the end
+            return b""
         found = self._content.read(self._position, length)
         self._position += len(found)
         return found

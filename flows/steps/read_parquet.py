@@ -6,7 +6,7 @@ alone: pyarrow ends the process where Arrow finds a fault in them (RowGroupMetaD
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -14,11 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.errors import UnreadableFileError
+from flows.errors import RowError, UnreadableFileError
 from flows.model import SourceFile
 from flows.steps.columns import is_text, plain, shown
 from flows.steps.range_file import RangeFile
 from flows.steps.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType
+
+MAX_ROWS = 1_000_000_000
+MAX_ROW_BYTES = 1 << 16
+MAX_CELL_BYTES = 1024
 
 
 class ParquetTable:
@@ -29,32 +33,47 @@ class ParquetTable:
     """
 
     truncated: bool = False
+    n_rows: int | None
 
     def __init__(self, file: SourceFile) -> None:
         self.file = file
         with self._readable(), _open(file) as parquet:
-            self.names = tuple(parquet.schema_arrow.names)
-            self.n_rows: int | None = parquet.metadata.num_rows
-        if not self.n_rows:
+            schema, n_rows = parquet.schema_arrow, parquet.metadata.num_rows
+            row_bytes = _row_bytes(parquet.metadata)
+        self.names, self.n_rows = tuple(schema.names), n_rows
+        self._text = [field.name for field in schema if _is_text(field.type)]
+        if n_rows == 0:
             raise UnreadableFileError(f"{file.name}: found no rows, expected trip records. Leave the file out.")
+        if not 0 < n_rows <= MAX_ROWS:
+            raise UnreadableFileError(
+                f"{file.name}: the parquet footer says {n_rows:,} rows, at most {MAX_ROWS:,} of one file are read. "
+                "Split the file; if it is not that large, it is corrupt: get it again."
+            )
+
+        if row_bytes > MAX_ROW_BYTES:
+            raise UnreadableFileError(
+                f"{file.name}: the parquet footer says {row_bytes:,} bytes per row, at most {MAX_ROW_BYTES:,} are "
+                "read. Remove the column with long values; if there is none, the file is corrupt: get it again."
+            )
 
     def sample(self, columns: list[int]) -> Sample:
         """Cells as text; only the first pages are read."""
-        with self._readable(), _open(self.file) as parquet:
+        with self._readable(), _open(self.file, self._text) as parquet:
             rows = next(self._batches(parquet, columns, SAMPLE_ROWS), None)
-        if rows is None:
-            raise self._other_rows(0)
-        arrays = {c: plain(array) for c, array in rows.items()}
+            if rows is None:
+                raise self._other_rows(0)
+            arrays = {c: pa.nulls(len(a)) if _longest(a) > MAX_CELL_BYTES else plain(a) for c, a in rows.items()}
         types = {c: str(array.type) for c, array in arrays.items() if not is_text(array.type)}
         return Sample({c: _as_text(array) for c, array in arrays.items()}, partial(_row_name, 0), types)
 
     def chunks(self, columns: Mapping[int, ValueType], size: ChunkSize) -> Generator[Chunk]:
         """Up to size.rows at once; a row group may give several."""
         n_rows = 0
-        with self._readable(), _open(self.file, mapped=False) as parquet:
+        with self._readable(), _open(self.file, self._text, mapped=False) as parquet:
             for arrays in self._batches(parquet, list(columns), size.rows):
                 n_chunk = len(next(iter(arrays.values())))
-                yield Chunk(n_chunk, arrays, partial(_row_name, n_rows))
+                self._check_lengths(arrays, n_rows)
+                yield Chunk(n_chunk, {c: plain(a) for c, a in arrays.items()}, partial(_row_name, n_rows))
                 n_rows += n_chunk
         pa.default_memory_pool().release_unused()  # a month's buffers would stay with Arrow while all is clustered
         if n_rows != self.n_rows:
@@ -70,6 +89,15 @@ class ParquetTable:
             batch.validate()
             arrays = dict(zip(read, batch.columns, strict=True))
             yield {c: arrays[c] for c in columns}
+
+    def _check_lengths(self, arrays: Mapping[int, pa.Array], first_row: int) -> None:
+        """Refuse long texts: a few bytes of a file may stand for the same one in each of its rows."""
+        for c, array in arrays.items():
+            if _longest(array) > MAX_CELL_BYTES:
+                raise RowError(
+                    f"{self.file.name}, {_row_name(first_row, 0)} or below, column {self.names[c]!r}: found a text of "
+                    f"{_longest(array):,} bytes, at most {MAX_CELL_BYTES:,} are read. Shorten or remove it."
+                )
 
     def _other_rows(self, n_found: int) -> UnreadableFileError:
         return UnreadableFileError(
@@ -93,11 +121,35 @@ class ParquetTable:
             ) from error
 
 
-def _open(file: SourceFile, mapped: bool = True) -> pq.ParquetFile:
-    """A remote file is read by ranges, those of neighbouring columns in one; a local one may be mapped into memory."""
+def _open(file: SourceFile, text: Sequence[str] = (), mapped: bool = True) -> pq.ParquetFile:
+    """A remote file is read by ranges, those of neighbouring columns in one; a local one may be mapped into memory.
+
+    text: columns of text. They are read as dictionaries, so that equal texts take memory once.
+    """
     if file.remote is None:
-        return pq.ParquetFile(file.path, memory_map=mapped)
-    return pq.ParquetFile(pa.PythonFile(RangeFile(file.remote), mode="r"), pre_buffer=True)
+        return pq.ParquetFile(file.path, memory_map=mapped, read_dictionary=list(text))
+    remote = pa.PythonFile(RangeFile(file.remote), mode="r")
+    return pq.ParquetFile(remote, pre_buffer=True, read_dictionary=list(text))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return is_text(kind) or bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _longest(values: pa.Array) -> int:
+    """Bytes of the longest text; 0 where there is none."""
+    if not _is_text(values.type):
+        return 0
+    texts = values.dictionary if pa.types.is_dictionary(values.type) else values
+    return pc.max(pc.binary_length(texts)).as_py() or 0
+
+
+def _row_bytes(metadata: pq.FileMetaData) -> int:
+    """Unpacked bytes of a row, on average of the row group where they are most."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    return max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
 
 
 def _row_name(first_row: int, index: int) -> str:

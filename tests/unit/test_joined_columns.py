@@ -71,7 +71,7 @@ def test_rows_in_which_two_columns_differ_are_counted(tmp_path: Path) -> None:
     [batch] = list(opened(path).batches())
     assert batch.lon is not None
     assert (batch.lon[0].tolist(), batch.n_differing) == (LON, 2)
-    assert point_counts(points(path)).differing_rows == 2
+    assert point_counts(points(path), (500.0,)).differing_rows == 2
 
 
 def test_longitude_and_latitude_of_a_row_come_from_one_pair(tmp_path: Path) -> None:
@@ -209,10 +209,10 @@ def test_the_record_says_which_clock_was_read(tmp_path: Path) -> None:
     columns = {"pickup_longitude": LON, "pickup_latitude": LAT, "pickup_datetime": TIMES}
     columns["pickup_datetime"] = pa.array(TIMES, pa.timestamp("us", "UTC"))  # 2 to 5 o'clock in New York
     path = written(tmp_path, columns)
-    counts = point_counts(points(path, hours="2-4"))
+    counts = point_counts(points(path, hours="2-4"), (500.0,))
     assert (counts.used, counts.dropped["time"], counts.clocks) == (2, 2, ("converted from UTC",))
     assert counts.clock == "New York's; times converted from UTC"
-    assert point_counts(points(path)).clocks == ()
+    assert point_counts(points(path), (500.0,)).clocks == ()
 
 
 def test_data_check_refuses_what_a_run_would(tmp_path: Path) -> None:
