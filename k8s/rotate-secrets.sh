@@ -37,9 +37,13 @@ set_keys() {
 # Secrets that flow runs read are copied into their namespace.
 copy_to_flows() { KUBE_CONTEXT=${KUBE_CONTEXT:-} PLATFORM_NAMESPACE=$platform FLOWS_NAMESPACE=$flows ./ensure-secrets.sh; }
 
+# restart NAMESPACE WORKLOAD...: those that are there, since another chart may have taken the place of one of ours
 restart() {
-  kube rollout restart "$@" --namespace "$namespace" > /dev/null
-  for one in "$@"; do kube rollout status "$one" --namespace "$namespace" --timeout 600s; done
+  local namespace=$1 workload there
+  shift
+  there=$(kube get "$@" --namespace "$namespace" --ignore-not-found --output name)
+  for workload in $there; do kube rollout restart "$workload" --namespace "$namespace" > /dev/null; done
+  for workload in $there; do kube rollout status "$workload" --namespace "$namespace" --timeout 600s; done
 }
 
 # Buckets and users as their Secrets have them: the Job that Helm runs after an upgrade, once more.
@@ -93,14 +97,14 @@ finish_minio() {
 
 # What is connected stays so: only new connections need the password, and those the restarted server makes.
 postgres() {
-  local namespace=$platform password user
+  local password user
   user=$(held postgresql username)
   password=$(random 32)
   set_keys postgresql "password=$password"
   set_keys prefect-server-database "connection-string=postgresql+asyncpg://$user:$password@postgresql:5432/prefect"
   printf "ALTER ROLE \"%s\" PASSWORD '%s';\n" "$user" "$password" |
     kube exec --stdin statefulset/postgresql --namespace "$platform" -- psql --quiet --username "$user" --dbname postgres
-  restart deployment/prefect-server
+  restart "$platform" deployment/prefect-server
 }
 
 # runs_of POOL...: Jobs of these work pools that have not ended
@@ -131,17 +135,14 @@ start_workers() {
 
 # Prefect's server knows one password, which a pod has from its start on: a run under way would be refused.
 prefect() {
-  local namespace
   trap start_workers EXIT
   echo "Waiting for runs to end; new ones wait in Prefect ..."
   drain coordinator # first: its runs wait for runs of the others
   drain sequential parallel
   set_keys prefect-auth "auth-string=admin:$(random 32)"
   copy_to_flows
-  namespace=$platform
-  restart deployment/prefect-server statefulset/prometheus-server
-  namespace=$flows
-  restart deployment/operator statefulset/exporter
+  restart "$platform" deployment/prefect-server statefulset/prometheus-server
+  restart "$flows" deployment/operator statefulset/exporter
   echo "Workers start again. People: eval \"\$(taxi-flows platform env)\" again."
 }
 
