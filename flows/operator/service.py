@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import threading
 import time
@@ -31,7 +33,7 @@ STUCK_AFTER_SECONDS = 300.0
 """Without the end of a turn for so long the operator is not healthy."""
 FAULT_PAUSE_SECONDS = 1.0
 """After a turn that ended by a fault that nobody expected: who wakes the loop may do so at once."""
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 3.0
 """For the turns under way, of the ten seconds that the pod has."""
 
 
@@ -60,6 +62,10 @@ class Loop:
     def join(self, until: float) -> None:
         """Wait for its end until that time of the monotonic clock; a turn that takes longer is left alone."""
         self._thread.join(max(0.0, until - time.monotonic()))
+
+    def turns(self) -> bool:
+        """Whether a turn is under way, or another one to come."""
+        return self._thread.is_alive()
 
     def healthy(self) -> bool:
         """Whether turns come to an end, and the last one not by a fault that nobody expected."""
@@ -127,6 +133,9 @@ def serve(platform: Platform, port: int) -> None:
         until = time.monotonic() + _STOP_SECONDS
         for loop in loops:
             loop.join(until)
+        if any(loop.turns() for loop in loops):
+            logging.shutdown()
+            os._exit(0)  # a thread that logs while the interpreter ends would abort it
 
 
 def _run_url(run_id: str) -> str:
