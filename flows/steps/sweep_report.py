@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flows.model import ONE_BLOB_NOTE, FileFingerprint, Metric
+from flows.model import DIFFERING_NOTE, ONE_BLOB_NOTE, FileFingerprint, Metric
 from flows.steps.rank import METRICS
 from flows.steps.report import in_all
 from flows.sweep_model import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
@@ -33,6 +33,10 @@ def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
         console.print(f"one blob: one cluster holds more than half of the trips; {ONE_BLOB_NOTE}", highlight=False)
     if record.points.note:
         _print(console, record.points.note)
+    if record.points.clocks:
+        _print(console, f"clock: {record.points.clock}")
+    if record.points.differing_rows:
+        _print(console, f"{record.points.differing_rows:,} rows: {DIFFERING_NOTE}")
     _print_skipped(record, console)
     _print(console, f"record  {printable(location)}", soft_wrap=True)
 

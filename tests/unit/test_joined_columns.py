@@ -18,6 +18,8 @@ from flows.steps.check import check_file
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
 from flows.steps.record import point_counts
+from flows.steps.report import to_text
+from tests.unit.builders import an_experiment_record
 
 LON, LAT = [-73.98, -73.97, -73.96, -73.95], [40.75, 40.76, 40.77, 40.78]
 TIMES = [datetime(2016, 1, 4, hour) for hour in (7, 8, 9, 10)]
@@ -213,6 +215,15 @@ def test_the_record_says_which_clock_was_read(tmp_path: Path) -> None:
     assert (counts.used, counts.dropped["time"], counts.clocks) == (2, 2, ("converted from UTC",))
     assert counts.clock == "New York's; times converted from UTC"
     assert point_counts(points(path), (500.0,)).clocks == ()
+
+
+def test_the_result_says_which_clock_was_read_and_how_many_rows_differ() -> None:
+    record = an_experiment_record()
+    told = {"clocks": ("converted from UTC",), "differing_rows": 1_234}
+    text = to_text(record.model_copy(update={"points": record.points.model_copy(update=told)}))
+    assert "New York's; times converted from UTC" in text
+    assert "1,234 rows: two columns of one meaning have different values" in text
+    assert "clock" not in to_text(record)
 
 
 def test_data_check_refuses_what_a_run_would(tmp_path: Path) -> None:
