@@ -86,7 +86,7 @@ class GridAdapter:
         if not len(points_m):
             nothing = Fit(np.empty(0, np.int64), np.empty(0, np.bool_))
             return [CellFit(Setting(eps_m, k), nothing, 0.0) for eps_m in eps_values_m for k in min_samples_values]
-        with threads(n_jobs) as n_threads:
+        with threads(int(n_jobs)) as n_threads:
             return _fit_all(points_m, weights, eps_values_m, min_samples_values, n_threads)
 
 

@@ -92,6 +92,7 @@ class SklearnParallelAdapter:
             ParameterError: the input can't be clustered.
         """
         check_input(points_m, weights, eps_m, min_samples, n_jobs)
+        eps_m, min_samples, n_jobs = float(eps_m), int(min_samples), int(n_jobs)  # those of NumPy would overflow
         n = len(points_m)
         if n == 0:
             return Fit(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_))

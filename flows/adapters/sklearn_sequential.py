@@ -62,7 +62,7 @@ class SklearnAdapter:
         core = np.zeros(len(points_m), dtype=np.bool_)
         if not len(points_m):
             return Fit(np.empty(0, dtype=np.int64), core)
-        model = DBSCAN(eps=eps_m, min_samples=min_samples, algorithm="kd_tree", n_jobs=1)
+        model = DBSCAN(eps=float(eps_m), min_samples=int(min_samples), algorithm="kd_tree", n_jobs=1)
         model.fit(points_m, sample_weight=weights)
         core[model.core_sample_indices_] = True
         return Fit(model.labels_.astype(np.int64, copy=False), core)
