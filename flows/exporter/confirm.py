@@ -75,15 +75,21 @@ def by_current_state(end: RunEnded, run: FlowRun, labels: Labels) -> RunEnded | 
     state = run.state
     if state is None or STATUS_OF_STATE.get(state.type.value) != end.status or run.run_count != end.attempt:
         return None
-    return replace(end, id=state.id, occurred=plain(state.timestamp), labels=_known(labels, run, end))
+    return replace(
+        end, id=state.id, occurred=plain(state.timestamp), labels=_known(labels, run, end), begun=_begun(run)
+    )
 
 
 def by_history(end: RunEnded, run: FlowRun, labels: Labels, states: Iterable[State]) -> RunEnded | None:
     """The end as told, where the flow run had that very state; a state's event has the state's id."""
     for state in states:
         if state.id == end.id and STATUS_OF_STATE.get(state.type.value) == end.status and end.attempt <= run.run_count:
-            return replace(end, occurred=plain(state.timestamp), labels=_known(labels, run, end))
+            return replace(end, occurred=plain(state.timestamp), labels=_known(labels, run, end), begun=_begun(run))
     return None
+
+
+def _begun(run: FlowRun) -> datetime | None:
+    return None if run.start_time is None else plain(run.start_time)
 
 
 def _known(labels: Labels, run: FlowRun, end: RunEnded) -> Labels:

@@ -208,7 +208,7 @@ class Counts:
     def _count(self, attempt: Attempt) -> None:
         deciding = _deciding(attempt.ends)
         if deciding:
-            self._add(deciding[-1], attempt.started)
+            self._add(deciding[-1], _begun(attempt.started, deciding[-1]))
         for one in attempt.ends:
             if one.corrects is not None and one not in deciding:
                 self._correct(one)
@@ -248,6 +248,11 @@ def _deciding(ends: tuple[RunEnded, ...]) -> tuple[RunEnded, ...]:
         if chain[-1].status == "crashed" == one.corrects and one.occurred - first.occurred <= CRASH_GRACE:
             chain.append(one)
     return tuple(chain)
+
+
+def _begun(started: datetime | None, end: RunEnded) -> datetime | None:
+    """When the attempt began: as its event tells, and not before its run did."""
+    return started if started is None or end.begun is None else max(started, end.begun)
 
 
 def _due(attempt: Attempt) -> datetime:

@@ -62,6 +62,7 @@ class RunEnded:
 
     id: of the state, which is also that of the event.
     corrects: the final state that the attempt had had before, where it had one.
+    begun: when the flow run first began to run, where that is known; no attempt began before.
     """
 
     id: UUID
@@ -71,6 +72,7 @@ class RunEnded:
     status: Status
     corrects: Status | None
     labels: Labels
+    begun: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,10 @@ def _moments(state: State) -> Iterator[datetime]:
 def _moments_of(attempt: Attempt) -> Iterator[datetime]:
     if attempt.started is not None:
         yield attempt.started
-    yield from (end.occurred for end in attempt.ends)
+    for end in attempt.ends:
+        yield end.occurred
+        if end.begun is not None:
+            yield end.begun
 
 
 def _numbers(state: State) -> Iterator[int]:

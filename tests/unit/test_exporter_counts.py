@@ -166,6 +166,19 @@ def test_memory_is_bounded_and_forgets_no_attempt_that_waits(monkeypatch: pytest
     assert {attempt.run.int for attempt in state.settled} == set(range(40, 50))
 
 
+def test_memory_is_bounded_whatever_is_posted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_RECORDS", 10)
+    counts = new_counts()
+    counts.observe(ended(1, 1, 0, "failed"))
+    for number in range(100):
+        counts.observe(RunStarted(UUID(int=1000 + number), 1, at(0)))
+        counts.observe(PodFailed(str(number), "Evicted", at(0)))
+    state = counts.state()
+    assert (len(state.waiting), len(state.pods)) == (10, 10)
+    assert state.waiting[0].run == UUID(int=1), "an end is not forgotten"
+    assert state.waiting[-1].run == UUID(int=1099), "the newest is kept"
+
+
 statuses: st.SearchStrategy[Status] = st.sampled_from(STATUSES)
 
 

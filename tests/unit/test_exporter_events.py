@@ -188,6 +188,18 @@ def test_a_forged_failure_takes_no_success_away(tmp_path: Path) -> None:
     assert counted(exporter) == {(FLOW_NAME, "success"): 1}
 
 
+def test_a_forged_beginning_makes_no_duration(tmp_path: Path) -> None:
+    """A run began when Prefect says so, whatever an event says of its attempts."""
+    run = a_run()
+    assert run.state is not None
+    run = run.model_copy(update={"start_time": run.state.timestamp - timedelta(seconds=5)})
+    forged = an_event(str(run.id), "RUNNING", occurred=datetime.now(UTC) - timedelta(hours=20))
+    exporter = an_exporter(Stub([forged, an_event_of(run)], [run]), tmp_path)
+    assert read(exporter)
+    assert counted(exporter) == {(FLOW_NAME, "success"): 1}
+    assert exporter.counts.state().series[0].duration_ms == 5000
+
+
 def test_a_success_counts_under_the_names_that_prefect_has(tmp_path: Path) -> None:
     run = a_run()
     exporter = an_exporter(Stub([an_event_of(run), an_event(str(run.id))], [run]), tmp_path)
