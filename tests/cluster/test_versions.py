@@ -41,6 +41,8 @@ def can_be_brought_back(root: Minio, secret: str, bucket: str) -> None:
                 thief.remove_object(bucket, key, version_id=version)
         with pytest.raises(S3Error, match="AccessDenied"):
             thief.delete_bucket_lifecycle(bucket)
+        with pytest.raises(S3Error, match="force-delete is forbidden"):
+            thief._execute("DELETE", bucket, key, headers={"x-minio-force-delete": "true"})
     root.copy_object(bucket, key, CopySource(bucket, key, version_id=oldest.version_id))
     with opened_store(secret) as store:
         assert store.get_bytes(bucket, key) == b"as it was"

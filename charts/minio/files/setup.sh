@@ -17,8 +17,10 @@ until printf '%s\n%s\n' "$ROOT_USER" "$ROOT_PASSWORD" | mc --quiet alias set sto
   sleep 2
 done
 
+# With locks, though nothing is locked: MinIO then refuses a forced deletion, which takes old versions with it. A bucket
+# that is there without stays so.
 for bucket in "$DATA_BUCKET" "$EXPERIMENTS_BUCKET" "$BACKUPS_BUCKET"; do
-  mc --quiet mb --ignore-existing "store/$bucket"
+  mc --quiet mb --ignore-existing --with-lock "store/$bucket"
 done
 # What is deleted or overwritten stays as an old version, which none of the users below may delete.
 for bucket in "$DATA_BUCKET" "$EXPERIMENTS_BUCKET" "$BACKUPS_BUCKET"; do
