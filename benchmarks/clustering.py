@@ -173,7 +173,7 @@ def child(name: str, eps_m: float, side: str, n_threads: int) -> None:
     run(side, case, points_m[:50].copy(), n_threads)
     with measured() as cost:
         run(side, case, points_m, n_threads)
-    print(cost.peak_memory_bytes)
+    print(cost.peak_memory_bytes or 0)
 
 
 def table(results: list[Result]) -> str:

@@ -77,7 +77,7 @@ def measure_here(side: str, small: Path, path: Path) -> Measurement:
     SIDES[side](small)
     with measured() as cost:
         unique, used = SIDES[side](path)
-    return Measurement(cost.wall_seconds, cost.peak_memory_bytes, unique, used)
+    return Measurement(cost.wall_seconds, cost.peak_memory_bytes or 0, unique, used)
 
 
 def measure_in_child(side: str, small: Path, path: Path) -> Measurement:

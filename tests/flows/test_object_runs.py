@@ -13,6 +13,7 @@ from prefect.states import AwaitingRetry, Failed
 
 from flows.errors import ObjectError, RunRefusedError
 from flows.experiment_pipeline import experiment_pipeline
+from flows.operator.faults import Faults
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import ExperimentSpecification
 from flows.outcome import KEY, Outcome
@@ -33,13 +34,13 @@ def client() -> Iterator[SyncPrefectClient]:
 
 def test_an_object_has_one_run_however_often_it_is_started(client: SyncPrefectClient) -> None:
     uid = str(uuid4())
-    first = FlowRuns(client, "taxi-flows").start(EXPERIMENT, "one", uid)
-    assert FlowRuns(client, "taxi-flows").start(EXPERIMENT, "one", uid).id == first.id
-    assert FlowRuns(client, "taxi-flows").under_way()[uid].id == first.id
+    first = FlowRuns(client, "taxi-flows", Faults()).start(EXPERIMENT, "one", uid)
+    assert FlowRuns(client, "taxi-flows", Faults()).start(EXPERIMENT, "one", uid).id == first.id
+    assert FlowRuns(client, "taxi-flows", Faults()).under_way()[uid].id == first.id
 
 
 def test_runs_of_another_namespace_are_not_seen_and_so_never_cancelled(client: SyncPrefectClient) -> None:
-    ours, theirs = FlowRuns(client, "taxi-flows"), FlowRuns(client, "other")
+    ours, theirs = FlowRuns(client, "taxi-flows", Faults()), FlowRuns(client, "other", Faults())
     ours_uid, theirs_uid = str(uuid4()), str(uuid4())
     ours.start(EXPERIMENT, "same", ours_uid)
     theirs.start(EXPERIMENT, "same", theirs_uid)
@@ -49,7 +50,7 @@ def test_runs_of_another_namespace_are_not_seen_and_so_never_cancelled(client: S
 
 
 def test_a_run_that_is_retried_as_the_ui_does_is_under_way_again(client: SyncPrefectClient) -> None:
-    flow_runs, uid = FlowRuns(client, "taxi-flows"), str(uuid4())
+    flow_runs, uid = FlowRuns(client, "taxi-flows", Faults()), str(uuid4())
     run = flow_runs.start(EXPERIMENT, "retried", uid)
     client.set_flow_run_state(UUID(run.id), Failed(), force=True)
     assert uid not in flow_runs.under_way()
@@ -59,7 +60,7 @@ def test_a_run_that_is_retried_as_the_ui_does_is_under_way_again(client: SyncPre
 
 
 def test_the_runs_that_another_one_has_started_are_known(client: SyncPrefectClient) -> None:
-    flow_runs = FlowRuns(client, "taxi-flows")
+    flow_runs = FlowRuns(client, "taxi-flows", Faults())
     parent, stranger = (flow_runs.start(EXPERIMENT, name, str(uuid4())) for name in ("parent", "stranger"))
     cell = client.create_task_run(a_cell, UUID(parent.id), dynamic_key="0")
     deployment = client.read_deployment_by_name("experiment_pipeline/default")
@@ -74,7 +75,7 @@ def a_cell() -> None:
 
 
 def test_a_cancelled_run_is_told_as_it_is(client: SyncPrefectClient) -> None:
-    flow_runs, uid = FlowRuns(client, "taxi-flows"), str(uuid4())
+    flow_runs, uid = FlowRuns(client, "taxi-flows", Faults()), str(uuid4())
     run = flow_runs.start(EXPERIMENT, "gone", uid)
     flow_runs.cancel(run.id)
     assert flow_runs.by_id([run.id])[run.id].state in {"cancelling", "cancelled"}
@@ -89,11 +90,11 @@ def test_a_run_that_the_server_does_not_take_is_told_with_its_words(client: Sync
         parameter_openapi_schema={"type": "object", "properties": {"eps": {"type": "string"}}},
     )
     with pytest.raises(RunRefusedError, match="eps"):
-        FlowRuns(client, "taxi-flows").start(EXPERIMENT, "refused", str(uuid4()))
+        FlowRuns(client, "taxi-flows", Faults()).start(EXPERIMENT, "refused", str(uuid4()))
 
 
 def test_what_is_no_outcome_is_left_out(client: SyncPrefectClient, caplog: pytest.LogCaptureFixture) -> None:
-    flow_runs = FlowRuns(client, "taxi-flows")
+    flow_runs = FlowRuns(client, "taxi-flows", Faults())
     good, bad = (flow_runs.start(EXPERIMENT, name, str(uuid4())) for name in ("good", "bad"))
     for run, data in ((good, [{"clusters": 3}]), (bad, [{"clusters": "many"}])):
         artifact = {"key": f"{run.id}-{KEY}", "type": "table", "data": json.dumps(data), "flow_run_id": run.id}
@@ -104,4 +105,4 @@ def test_what_is_no_outcome_is_left_out(client: SyncPrefectClient, caplog: pytes
 
 def test_without_a_deployment_there_is_no_run(client: SyncPrefectClient) -> None:
     with pytest.raises(ObjectError, match="evaluation_pipeline/default"):
-        FlowRuns(client, "taxi-flows").start(ExperimentSpecification(data_source="a"), "none", str(uuid4()))
+        FlowRuns(client, "taxi-flows", Faults()).start(ExperimentSpecification(data_source="a"), "none", str(uuid4()))
