@@ -7,19 +7,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
 from flows.errors import ClusterError
 
 if TYPE_CHECKING:
-    from kubernetes.client import V1CronJob
-
     from flows.operator.faults import Faults
     from flows.operator.kube import Cluster
 
 CRON_JOB = "postgresql-backup"
 """As charts/postgres names it."""
 EVERY_SECONDS = 120.0
-_TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
+
+
+class _Part(BaseModel):
+    """Of a CronJob. Kubernetes leaves out what is empty."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel)
+
+
+class _Metadata(_Part):
+    creation_timestamp: AwareDatetime | None = None
+
+
+class _Specification(_Part):
+    suspend: bool | None = None
+
+
+class _Status(_Part):
+    last_successful_time: AwareDatetime | None = None
+
+
+class CronJob(_Part):
+    """What is read of one."""
+
+    metadata: _Metadata
+    spec: _Specification = Field(default_factory=_Specification)
+    status: _Status = Field(default_factory=_Status)
 
 
 class Backups:
@@ -39,23 +65,24 @@ class Backups:
         self._faults.over("backups", "the time of the last backup is known again")
         self.values = {} if last_success is None else {(): last_success}
 
-    def _read(self) -> V1CronJob | None:
-        from kubernetes.client import ApiException, BatchV1Api
+    def _read(self) -> CronJob | None:
+        from kubernetes.client import ApiException
 
-        batch = BatchV1Api(self._cluster.core.api_client)
+        from flows.operator.api import BATCH
+
         with self._cluster.asked(f"CronJob {CRON_JOB} in the namespace {self._namespace}"):
             try:
-                return batch.read_namespaced_cron_job(CRON_JOB, self._namespace, _request_timeout=_TIMEOUT_SECONDS)
+                answer = self._cluster.api.read(self._namespace, "cronjobs", CRON_JOB, BATCH)
             except ApiException as error:
                 if error.status == _NOT_FOUND:
                     return None
                 raise
+            return CronJob.model_validate_json(answer)
 
 
-def last_success_of(cron_job: V1CronJob | None) -> float | None:
+def last_success_of(cron_job: CronJob | None) -> float | None:
     """Unix time of the last success, of the installation where none has succeeded; None where it is not asked for."""
-    if cron_job is None or cron_job.metadata is None or (cron_job.spec is not None and cron_job.spec.suspend):
+    if cron_job is None or cron_job.spec.suspend:
         return None
-    last_success = cron_job.status.last_successful_time if cron_job.status is not None else None
-    moment = last_success or cron_job.metadata.creation_timestamp
+    moment = cron_job.status.last_successful_time or cron_job.metadata.creation_timestamp
     return None if moment is None else moment.timestamp()

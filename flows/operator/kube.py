@@ -6,17 +6,22 @@ import base64
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict
+
 from flows.errors import ClusterError, ClusterRefusalError
 from flows.operator.pace import Pace
+from flows.operator.state import JsonObject
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiException, CoreV1Api, V1ConfigMap
+    from kubernetes.client import ApiException
 
-_TIMEOUT_SECONDS = 20
+    from flows.operator.api import Api
+
+_CONFIG_MAPS = "configmaps"
 _NOT_FOUND = 404
 _FIRST_FAULT = 500
 _OF_ALL = {401, 429}
@@ -46,11 +51,27 @@ class Reference:
     uid: str
 
 
+class _Metadata(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    uid: str = ""
+
+
+class _Keys(BaseModel):
+    """A Secret or a ConfigMap, as the API server tells it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metadata: _Metadata
+    data: dict[str, str] | None = None
+
+
 class Cluster:
     """Secrets, ConfigMaps and Events of one cluster, which is asked at a bounded rate."""
 
-    def __init__(self, core: CoreV1Api) -> None:
-        self.core = core
+    def __init__(self, api: Api) -> None:
+        self.api = api
         self._pace = Pace(REQUESTS_PER_SECOND)
 
     @property
@@ -73,7 +94,7 @@ class Cluster:
         """
         what = f"Secret {name} in the namespace {namespace}"
         with self.asked(what):
-            data = self.core.read_namespaced_secret(name, namespace, _request_timeout=_TIMEOUT_SECONDS).data or {}
+            data = _Keys.model_validate_json(self.api.read(namespace, "secrets", name)).data or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def config_map(self, namespace: str, name: str) -> dict[str, str]:
@@ -92,8 +113,8 @@ class Cluster:
             ClusterError: it is not there, can't be read, or the cluster does not answer.
         """
         with self.asked(_config_map(namespace, name)):
-            metadata = self._read(namespace, name).metadata
-        return Reference("v1", "ConfigMap", namespace, name, str(metadata.uid if metadata else ""))
+            uid = self._read(namespace, name).metadata.uid
+        return Reference("v1", "ConfigMap", namespace, name, uid)
 
     def post_event(self, about: Reference, reason: str, message: str, warning: bool = False) -> None:
         """Say something in `kubectl describe` of an object.
@@ -101,22 +122,21 @@ class Cluster:
         Raises:
             ClusterError: it is refused, or the cluster does not answer.
         """
-        from kubernetes.client import CoreV1Event, V1EventSource, V1ObjectMeta, V1ObjectReference
-
-        now = datetime.now(UTC)
-        event = CoreV1Event(
-            metadata=V1ObjectMeta(generate_name=f"{about.name}.", namespace=about.namespace),
-            involved_object=V1ObjectReference(**asdict(about)),
-            reason=reason,
-            message=message[:_LONGEST_MESSAGE],
-            type="Warning" if warning else "Normal",
-            source=V1EventSource(component=COMPONENT),
-            first_timestamp=now,
-            last_timestamp=now,
-            count=1,
-        )
+        now = datetime.now(UTC).isoformat()
+        involved = {"kind": about.kind, "namespace": about.namespace, "name": about.name, "uid": about.uid}
+        event: JsonObject = {
+            "metadata": {"generateName": f"{about.name}.", "namespace": about.namespace},
+            "involvedObject": {"apiVersion": about.api_version, **involved},
+            "reason": reason,
+            "message": message[:_LONGEST_MESSAGE],
+            "type": "Warning" if warning else "Normal",
+            "source": {"component": COMPONENT},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
         with self.asked(f"an Event of {about.kind} {about.name} in the namespace {about.namespace}"):
-            self.core.create_namespaced_event(about.namespace, event, _request_timeout=_TIMEOUT_SECONDS)
+            self.api.create(about.namespace, "events", event)
 
     def config_map_if_there(self, namespace: str, name: str) -> dict[str, str] | None:
         """The keys of a ConfigMap, None where there is none.
@@ -140,18 +160,16 @@ class Cluster:
         Raises:
             ClusterError: it can't be written, or the cluster does not answer.
         """
-        from kubernetes.client import V1ConfigMap, V1ObjectMeta
-
-        body = V1ConfigMap(metadata=V1ObjectMeta(name=name, labels=LABELS), data=data)
+        body: JsonObject = {"metadata": {"name": name, "labels": {**LABELS}}, "data": {**data}}
         exists = self.config_map_if_there(namespace, name) is not None
         with self.asked(_config_map(namespace, name)):
             if exists:
-                self.core.patch_namespaced_config_map(name, namespace, body, _request_timeout=_TIMEOUT_SECONDS)
+                self.api.patch(namespace, _CONFIG_MAPS, name, body)
             else:
-                self.core.create_namespaced_config_map(namespace, body, _request_timeout=_TIMEOUT_SECONDS)
+                self.api.create(namespace, _CONFIG_MAPS, body)
 
-    def _read(self, namespace: str, name: str) -> V1ConfigMap:
-        return self.core.read_namespaced_config_map(name, namespace, _request_timeout=_TIMEOUT_SECONDS)
+    def _read(self, namespace: str, name: str) -> _Keys:
+        return _Keys.model_validate_json(self.api.read(namespace, _CONFIG_MAPS, name))
 
 
 def connect(context: str | None = None) -> Cluster:
@@ -166,6 +184,8 @@ def connect(context: str | None = None) -> Cluster:
     try:
         from kubernetes import client, config
         from urllib3 import Retry
+
+        from flows.operator.api import Api
     except ModuleNotFoundError as error:
         raise ClusterError(f"{error.name} is not installed. Run: pip install 'taxi-flows[operator]'") from error
     configuration = client.Configuration()
@@ -181,7 +201,7 @@ def connect(context: str | None = None) -> Cluster:
             f"no kube context{f' {context}' if context else ''}: {str(error).rstrip('.')}. Make a cluster with "
             "`make up`, or choose one: `kubectl config get-contexts`, then `kubectl config use-context NAME`."
         ) from error
-    return Cluster(client.CoreV1Api(client.ApiClient(configuration)))
+    return Cluster(Api(client.ApiClient(configuration)))
 
 
 def _config_map(namespace: str, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 
 from kubernetes.client import ApiException
-from kubernetes.watch import Watch
+from pydantic import BaseModel, Field
 from urllib3.exceptions import HTTPError
 
 from flows.operator.faults import Faults
@@ -14,7 +14,18 @@ from flows.operator.kube import Cluster
 
 _WATCH_SECONDS = 300
 _PAUSE_SECONDS = 30.0
-_TIMEOUT_SECONDS = 20
+
+
+class _Metadata(BaseModel):
+    version: str = Field(alias="resourceVersion")
+
+
+class _ConfigMap(BaseModel):
+    metadata: _Metadata
+
+
+class _Event(BaseModel):
+    object: _ConfigMap
 
 
 def watch_config_map(
@@ -46,15 +57,9 @@ class _Follow:
 
     def once(self) -> None:
         """Until the server ends it."""
-        events = Watch().stream(  # type: ignore[no-untyped-call]
-            self._cluster.core.list_namespaced_config_map,
-            self._namespace,
-            field_selector=f"metadata.name={self._name}",
-            timeout_seconds=_WATCH_SECONDS,
-            _request_timeout=(_TIMEOUT_SECONDS, _WATCH_SECONDS + _TIMEOUT_SECONDS),
-        )
-        for event in events:
-            version = event["raw_object"]["metadata"]["resourceVersion"]
+        selectors = {"fieldSelector": f"metadata.name={self._name}"}
+        for event in self._cluster.api.watch(self._namespace, "configmaps", selectors, _WATCH_SECONDS):
+            version = _Event.model_validate(event).object.metadata.version
             if self._seen is not None and version != self._seen:
                 self._changed()
             self._seen = version

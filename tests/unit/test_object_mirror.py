@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from threading import Event, Semaphore
 
 import pytest
-from kubernetes.client import ApiClient, Configuration, CoreV1Api
+from kubernetes.client import ApiClient, Configuration
 from pydantic import JsonValue
 
 from flows.errors import ClusterError
+from flows.operator.api import Api
 from flows.operator.kube import Cluster
 from flows.operator.objects import mirror
 from flows.operator.objects.kube import Objects
@@ -37,7 +38,7 @@ def server() -> Iterator[Server]:
 def objects_of(url: str) -> Objects:
     configuration = Configuration()
     configuration.host, configuration.retries = url, False
-    return Objects(Cluster(CoreV1Api(ApiClient(configuration))), "ns")
+    return Objects(Cluster(Api(ApiClient(configuration))), "ns")
 
 
 @pytest.fixture

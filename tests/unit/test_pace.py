@@ -65,20 +65,18 @@ def test_threads_share_the_rate() -> None:
 
 def test_each_request_to_kubernetes_is_paced_and_counted(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kube, "REQUESTS_PER_SECOND", 10.0)
-    cluster = Cluster(Core())  # type: ignore[arg-type]
+    cluster = Cluster(Maps())  # type: ignore[arg-type]
     cluster.write_config_map("a", "b", {})
     cluster.config_map("a", "b")
     assert cluster.requests == 3
     assert clock.now == pytest.approx(100.2)
 
 
-class Core:
+class Maps:
     """Answers what the ConfigMap calls ask."""
 
-    def read_namespaced_config_map(self, name: str, namespace: str, _request_timeout: int) -> Core:
-        return self
+    def read(self, namespace: str, plural: str, name: str) -> bytes:
+        return b'{"metadata": {"name": "b"}}'
 
-    def patch_namespaced_config_map(self, name: str, namespace: str, body: object, _request_timeout: int) -> None:
+    def patch(self, namespace: str, plural: str, name: str, body: object) -> None:
         return None
-
-    data = None

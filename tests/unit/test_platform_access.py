@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 import socket
@@ -15,12 +16,14 @@ from unittest.mock import create_autospec
 import psutil
 import pytest
 from click.testing import CliRunner
-from kubernetes.client import ApiException, CoreV1Api, V1ConfigMap, V1ObjectMeta, V1Secret
+from kubernetes.client import ApiException
+from pydantic import JsonValue
 
 from flows.cli import main
 from flows.errors import ClusterError, ClusterRefusalError
 from flows.operator import kube
 from flows.operator.access import LOGINS, SERVICES, environment, exports
+from flows.operator.api import Api
 from flows.operator.forward import forward
 from flows.operator.inventory import CONFIG_MAP, KEY, ConfigMapInventory, Inventory
 from flows.operator.kube import Cluster
@@ -42,32 +45,35 @@ class Kubernetes:
         self.config_maps = {("taxi-flows", "taxi-flows-platform"): {"platform.yaml": VALUES}}
         self.writes: list[str] = []
 
-    def core(self) -> CoreV1Api:
-        api = create_autospec(CoreV1Api, instance=True)
-        api.read_namespaced_secret.side_effect = self.read_secret
-        api.read_namespaced_config_map.side_effect = self.read_config_map
-        api.create_namespaced_config_map.side_effect = self.create
-        api.patch_namespaced_config_map.side_effect = self.patch
-        assert isinstance(api, CoreV1Api)
+    def api(self) -> Api:
+        api = create_autospec(Api, instance=True)
+        api.read.side_effect = self.read
+        api.create.side_effect = self.create
+        api.patch.side_effect = self.patch
+        assert isinstance(api, Api)
         return api
 
-    def read_secret(self, name: str, namespace: str, _request_timeout: float) -> V1Secret:
-        data = _found(self.secrets, namespace, name)
-        return V1Secret(data={key: base64.b64encode(value.encode()).decode() for key, value in data.items()})
+    def read(self, namespace: str, plural: str, name: str) -> bytes:
+        if plural == "configmaps":
+            data = _found(self.config_maps, namespace, name)
+        else:
+            secret = _found(self.secrets, namespace, name)
+            data = {key: base64.b64encode(value.encode()).decode() for key, value in secret.items()}
+        return json.dumps({"metadata": {"name": name}, "data": data}).encode()
 
-    def read_config_map(self, name: str, namespace: str, _request_timeout: float) -> V1ConfigMap:
-        return V1ConfigMap(metadata=V1ObjectMeta(name=name), data=_found(self.config_maps, namespace, name))
-
-    def create(self, namespace: str, body: V1ConfigMap, _request_timeout: float) -> None:
-        assert body.metadata is not None
-        assert body.metadata.labels is not None
-        assert body.metadata.labels["app.kubernetes.io/part-of"] == "taxi-flows"
+    def create(self, namespace: str, plural: str, body: dict[str, dict[str, JsonValue]]) -> None:
+        assert plural == "configmaps"
+        labels = body["metadata"]["labels"]
+        assert isinstance(labels, dict)
+        assert labels["app.kubernetes.io/part-of"] == "taxi-flows"
         self.writes.append("create")
-        self.config_maps[namespace, str(body.metadata.name)] = dict(body.data or {})
+        data = {key: str(value) for key, value in body["data"].items()}
+        self.config_maps[namespace, str(body["metadata"]["name"])] = data
 
-    def patch(self, name: str, namespace: str, body: V1ConfigMap, _request_timeout: float) -> None:
+    def patch(self, namespace: str, plural: str, name: str, body: dict[str, dict[str, str]]) -> None:
+        assert plural == "configmaps"
         self.writes.append("patch")
-        self.config_maps[namespace, name].update(body.data or {})
+        self.config_maps[namespace, name].update(body["data"])
 
 
 def _found(kept: dict[tuple[str, str], dict[str, str]], namespace: str, name: str) -> dict[str, str]:
@@ -80,7 +86,7 @@ def _found(kept: dict[tuple[str, str], dict[str, str]], namespace: str, name: st
 def kubernetes(monkeypatch: pytest.MonkeyPatch) -> Kubernetes:
     """The cluster of the current context."""
     held = Kubernetes()
-    monkeypatch.setattr(kube, "connect", lambda context=None: Cluster(held.core()))
+    monkeypatch.setattr(kube, "connect", lambda context=None: Cluster(held.api()))
     return held
 
 
@@ -147,7 +153,7 @@ def test_a_secret_that_is_missing(kubernetes: Kubernetes, arguments: list[str]) 
 def test_a_secret_without_its_key(kubernetes: Kubernetes) -> None:
     kubernetes.secrets["taxi-platform", "minio-people"].pop("MINIO_SECRET_KEY")
     with pytest.raises(ClusterError, match="Secret minio-people has no key MINIO_SECRET_KEY"):
-        environment(Cluster(kubernetes.core()))
+        environment(Cluster(kubernetes.api()))
 
 
 def test_values_are_quoted() -> None:
@@ -176,25 +182,25 @@ def test_the_package_kubernetes_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_cluster_that_refuses() -> None:
-    core = create_autospec(CoreV1Api, instance=True)
-    core.read_namespaced_secret.side_effect = ApiException(status=403, reason="Forbidden")
+    api = create_autospec(Api, instance=True)
+    api.read.side_effect = ApiException(status=403, reason="Forbidden")
     with pytest.raises(ClusterError, match="refuses Secret a in the namespace b: HTTP 403 Forbidden"):
-        Cluster(core).secret("b", "a")
+        Cluster(api).secret("b", "a")
 
 
 @pytest.mark.parametrize(
     ("status", "of_this_one"), [(401, False), (403, True), (422, True), (429, False), (500, False)]
 )
 def test_a_refusal_of_one_request_is_told_from_one_of_all(status: int, of_this_one: bool) -> None:
-    core = create_autospec(CoreV1Api, instance=True)
-    core.read_namespaced_secret.side_effect = ApiException(status=status, reason="no")
+    api = create_autospec(Api, instance=True)
+    api.read.side_effect = ApiException(status=status, reason="no")
     with pytest.raises(ClusterError) as raised:
-        Cluster(core).secret("b", "a")
+        Cluster(api).secret("b", "a")
     assert isinstance(raised.value, ClusterRefusalError) is of_this_one
 
 
 def test_an_inventory_in_the_cluster(kubernetes: Kubernetes) -> None:
-    store = ConfigMapInventory(Cluster(kubernetes.core()), "taxi-flows")
+    store = ConfigMapInventory(Cluster(kubernetes.api()), "taxi-flows")
     empty = store.read()
     assert empty == Inventory()
     one = Inventory.of([(Kind.DEPLOYMENT, "flow/default"), (Kind.WORK_POOL, "sequential")])

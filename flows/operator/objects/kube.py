@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 from kubernetes.client import ApiException, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 
 from flows.operator.faults import Faults
 from flows.operator.kube import Cluster
 from flows.operator.objects.mirror import Ended, Held, Mirror, read_object
+from flows.operator.objects.pods import RUN_LABEL, Pods, troubles_of
 from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
-from flows.operator.objects.status import (
-    OOM_KILLED,
-    UNSCHEDULABLE,
-    WAITS_IN_VAIN,
-    Status,
-    Trouble,
-    is_uuid,
-)
+from flows.operator.objects.status import Status, Trouble
 from flows.operator.state import JsonObject
-
-if TYPE_CHECKING:
-    from kubernetes.client import V1Pod
 
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404
 _CONFLICT = 409
-_TAKE_TURNS = "ErrImagePull", "ImagePullBackOff"
-"""The former becomes the latter and back; one word is used for both."""
-_RUN_LABEL = "prefect.io/flow-run-id"
 
 
 class Objects:
@@ -39,7 +26,7 @@ class Objects:
 
     def __init__(self, cluster: Cluster, namespace: str, faults: Faults | None = None) -> None:
         self._cluster, self._namespace = cluster, namespace
-        self._custom = CustomObjectsApi(cluster.core.api_client)
+        self._custom = CustomObjectsApi(cluster.api.client)
         self._mirrors = {kind: Mirror(cluster, namespace, kind, faults or Faults()) for kind in KINDS}
 
     def all(self) -> list[Held | Ended]:
@@ -132,50 +119,11 @@ class Objects:
     def troubles(self) -> dict[str, Trouble]:
         """What keeps pods of flow runs from running, or ended them, by the id of the run."""
         with self._cluster.asked(f"pods of the namespace {self._namespace}"):
-            pods = self._cluster.core.list_namespaced_pod(
-                self._namespace,
-                label_selector=_RUN_LABEL,
-                field_selector="status.phase!=Succeeded",
-                _request_timeout=_TIMEOUT_SECONDS,
-            ).items
-        return troubles_of(pods)
+            selectors = {"labelSelector": RUN_LABEL, "fieldSelector": "status.phase!=Succeeded"}
+            pods = Pods.model_validate_json(self._cluster.api.select(self._namespace, "pods", selectors))
+        return troubles_of(pods.items)
 
 
 def _is_gone(error: ApiException) -> bool:
     """Whether it is Kubernetes that has no such object: a proxy's 404 must not end its run."""
     return error.status == _NOT_FOUND and '"NotFound"' in str(error.body)
-
-
-def troubles_of(pods: Iterable[V1Pod]) -> dict[str, Trouble]:
-    """By the id of the flow run; of several pods of a run the newest counts."""
-    found = {_run_id(pod): _trouble(pod) for pod in sorted(pods, key=_created)}
-    # Anyone may give a pod the label.
-    return {run_id: trouble for run_id, trouble in found.items() if trouble is not None and is_uuid(run_id)}
-
-
-def _created(pod: V1Pod) -> str:
-    return str(pod.metadata.creation_timestamp if pod.metadata is not None else "")
-
-
-def _run_id(pod: V1Pod) -> str:
-    labels = (pod.metadata.labels if pod.metadata is not None else None) or {}
-    return labels.get(_RUN_LABEL, "")
-
-
-def _trouble(pod: V1Pod) -> Trouble | None:
-    status = pod.status
-    if status is None:
-        return None
-    for condition in status.conditions or ():
-        if condition.type == "PodScheduled" and condition.status == "False":
-            return Trouble(condition.reason or UNSCHEDULABLE, condition.message or "")
-    for container in status.container_statuses or ():
-        if container.state is None:
-            continue
-        waiting, ended = container.state.waiting, container.state.terminated
-        reason = "" if waiting is None else (waiting.reason or "").replace(*_TAKE_TURNS)
-        if waiting is not None and reason in WAITS_IN_VAIN:
-            return Trouble(reason, waiting.message or "")
-        if ended is not None and ended.reason == OOM_KILLED:
-            return Trouble(OOM_KILLED, "the container passed its memory limit")
-    return None

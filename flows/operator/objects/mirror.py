@@ -130,7 +130,7 @@ class Mirror:
     """
 
     def __init__(self, cluster: Cluster, namespace: str, kind: type[Specification], faults: Faults) -> None:
-        self._cluster, self._custom = cluster, CustomObjectsApi(cluster.core.api_client)
+        self._cluster, self._custom = cluster, CustomObjectsApi(cluster.api.client)
         self._namespace, self._kind, self._faults = namespace, kind, faults
         self._objects: dict[str, Held | Ended] = {}
         self._lock, self._listed = threading.Lock(), threading.Event()
