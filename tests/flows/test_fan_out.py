@@ -36,7 +36,7 @@ SAMPLE = "coords/yellow_2016-01_s10k_days01-20.beanumber-nyctaxi.parquet"
 FEW = 2000
 POOLS = ("sequential", "parallel", "coordinator")
 OF_ONE_RUN = {"id", "created", "key", "timings", "environment"}
-OF_ONE_CELL = {"experiment_id", "performance", "overall_score"}
+OF_ONE_CELL = {"experiment_id", "performance", "overall_score", "evaluate_seconds"}
 
 
 @pytest.fixture(scope="module")

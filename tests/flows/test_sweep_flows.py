@@ -277,4 +277,4 @@ def test_an_aggregation_of_nothing_is_refused(settings: Settings) -> None:
     for days, seed, fault in ((0, 0, "days is 0"), (7, -1, "seed is -1"), (7, 0, "no records from")):
         with pytest.raises(ParameterError, match=fault):
             aggregate_results_flow(days=days, seed=seed)
-    assert not settings.store_dir.exists()
+    assert not [path for path in settings.store_dir.rglob("*") if path.is_file()]

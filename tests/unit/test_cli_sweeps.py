@@ -235,7 +235,7 @@ def test_suggest_needs_no_flow() -> None:
     assert done.exit_code == 0, done.stderr
     found = KDistances.model_validate_json(done.stdout)
     assert found.k == 10
-    assert found.eps_values[0] < found.knee_m / 1000 < found.eps_values[-1]
+    assert found.eps_values[0] < (found.limit_m or found.knee_m) / 1000 < found.eps_values[-1]
     printed = cli("suggest", key, "--min-samples-values", "10,20").stdout
     assert f"knee at {found.knee_m:.1f} m" in printed
     assert f"--eps-values {' '.join(f'{eps:g}' for eps in found.eps_values)}" in printed

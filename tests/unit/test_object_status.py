@@ -201,4 +201,4 @@ def test_an_end_without_a_time_gets_one_and_keeps_it() -> None:
 
 
 def test_a_score_that_is_no_number_is_absent() -> None:
-    assert status(run("running", "Running"), outcome=Outcome(score=float("nan"))).score is None
+    assert status(run("running", "Running"), outcome=Outcome.model_construct(score=float("nan"))).score is None
