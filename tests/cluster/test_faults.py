@@ -201,7 +201,9 @@ def test_a_run_that_can_not_start_is_cancelled(
         if variables is None:
             changed.enter_context(nowhere(cluster, by_hand, EXPERIMENT))
         started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING}, variables)
-        wait_until(lambda: get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}"), "its Job", 60)
+        wait_until(
+            lambda: get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}") or None, "its Job", BOUND_SECONDS
+        )
     outcome.strikes()
     ended = cluster.finish(started.id, PENDING_LIMIT_SECONDS + CANCELLING_SECONDS + LATE_SECONDS)
     outcome.ends()
