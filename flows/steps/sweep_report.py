@@ -31,6 +31,12 @@ def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
     _print_failures(record.cells, console)
     if any(cell.clustering and cell.clustering.one_blob for cell in record.cells):
         console.print(f"one blob: one cluster holds more than half of the trips; {ONE_BLOB_NOTE}", highlight=False)
+    _print_notes(record, console)
+    _print(console, f"record  {printable(location)}", soft_wrap=True)
+
+
+def _print_notes(record: SweepRecord | ComparisonRecord, console: Console) -> None:
+    """What is to be known of the trips."""
     if record.points.note:
         _print(console, record.points.note)
     if record.points.clocks:
@@ -38,7 +44,6 @@ def render_sweep(record: SweepRecord, console: Console, location: str) -> None:
     if record.points.differing_rows:
         _print(console, f"{record.points.differing_rows:,} rows: {DIFFERING_NOTE}")
     _print_skipped(record, console)
-    _print(console, f"record  {printable(location)}", soft_wrap=True)
 
 
 def _print_skipped(record: SweepRecord | ComparisonRecord, console: Console) -> None:
@@ -80,9 +85,10 @@ def render_comparison(record: ComparisonRecord, console: Console, location: str)
         table.add_row(one.adapter, "all", "", "", "", "", *_agreement(one))
     console.print(table)
     _print_failures(record.cells, console)
-    for reason in sorted({reason for one in record.overall for reason in (one.speed_up.reason,) if reason}):
+    undefined = {metric.reason for one in record.overall for metric in (one.speed_up, one.memory_ratio)}
+    for reason in sorted(filter(None, undefined)):
         _print(console, reason)
-    _print_skipped(record, console)
+    _print_notes(record, console)
     _print(console, f"record  {printable(location)}", soft_wrap=True)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.model import ExperimentRecord, Metric, Quality
+from flows.model import DIFFERING_NOTE, ExperimentRecord, Metric, Quality
 from flows.steps.record import record
 from flows.steps.report import render, to_text
+from flows.steps.sweep_report import comparison_text
 from flows.store import open_store
+from tests.unit.builders import a_comparison_record
 from tests.unit.experiments import by_zone, finished_experiment
 
 
@@ -128,3 +130,14 @@ def render_wide(record: ExperimentRecord) -> str:
     sink = StringIO()
     render(record, Console(file=sink, width=300))
     return sink.getvalue()
+
+
+def test_a_comparison_says_what_a_sweep_does_of_its_trips() -> None:
+    record = a_comparison_record()
+    points = record.points.model_copy(update={"note": "coarse coordinates: as told", "differing_rows": 7})
+    none = Metric(value=None, reason="a fit took too little memory to measure")
+    overall = tuple(one.model_copy(update={"memory_ratio": none}) for one in record.overall)
+    text = comparison_text(record.model_copy(update={"points": points, "overall": overall}), "here")
+    for line in ("coarse coordinates: as told", f"7 rows: {DIFFERING_NOTE}", none.reason):
+        assert line is not None
+        assert line in text
