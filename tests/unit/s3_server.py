@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,12 +23,19 @@ def s3_server(*buckets: str) -> Iterator[str]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"{host}:{port}"
+        _forget_others(endpoint)
         client = Minio(endpoint, *KEYS, secure=False, region="us-east-1")
         for bucket in buckets:
             client.make_bucket(bucket)
         yield endpoint
     finally:
         server.stop()
+
+
+def _forget_others(endpoint: str) -> None:
+    """What a server of the same process held before: moto keeps it with the process."""
+    with urllib.request.urlopen(urllib.request.Request(f"http://{endpoint}/moto-api/reset", method="POST")):
+        pass
 
 
 @dataclass
