@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import struct
 import warnings
 import zipfile
@@ -26,6 +27,9 @@ TLC_CRS = "EPSG:2263"
 """NAD83 / New York Long Island, US survey feet: what TLC's zones are drawn in."""
 
 _CITY_FT = (900_000.0, 110_000.0, 1_080_000.0, 280_000.0)
+MAX_PART_BYTES = 1 << 26
+"""Of the .shp and of the .dbf, unpacked; TLC's have 1.6 MB and 0.15 MB."""
+
 _COLUMNS = ("LocationID", "zone")
 _POLYGONAL = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 # pyshp checks little: damage shows as whatever a wrong number leads to.
@@ -121,13 +125,24 @@ def _parts(path: Path) -> tuple[bytes, bytes]:
             with zipfile.ZipFile(path) as archive:
                 # A zip made by macOS has a shadow of each file there.
                 shp, dbf = _pair(path, [name for name in archive.namelist() if not name.startswith("__MACOSX/")])
+                _check_sizes(path, {name: archive.getinfo(name).file_size for name in (shp, dbf)})
                 return archive.read(shp), archive.read(dbf)
         folder = path if path.is_dir() else path.parent
         files = folder.iterdir() if path.is_dir() else (path, path.with_suffix(".dbf"), path.with_suffix(".DBF"))
         shp, dbf = _pair(path, [file.name for file in files if file.is_file()])
+        _check_sizes(path, {name: (folder / name).stat().st_size for name in (shp, dbf)})
         return (folder / shp).read_bytes(), (folder / dbf).read_bytes()
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
         raise ZoneTableError(f"zone table {path} can't be read: {error}. {_GET_IT}.") from error
+
+
+def _check_sizes(path: Path, sizes: dict[str, int]) -> None:
+    for name, n_bytes in sizes.items():
+        if n_bytes > MAX_PART_BYTES:
+            raise ZoneTableError(
+                f"zone table {path}: {name} has {n_bytes:,} bytes unpacked, at most {MAX_PART_BYTES:,} are read. "
+                f"{_GET_IT}."
+            )
 
 
 def _pair(path: Path, names: list[str]) -> tuple[str, str]:

@@ -89,12 +89,12 @@ def _ring(offset_ft: float, side_ft: float) -> list[list[float]]:
     return [[x_ft + x, y_ft + y] for x, y in corners]
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A zip of some files."""
     sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(sink, "w", compression) as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
     return sink.getvalue()
 
 

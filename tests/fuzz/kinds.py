@@ -10,6 +10,7 @@ import gzip
 import io
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.fuzz.mutate import WORDS, mutated, mutated_json
 
 RECORD_ID = "20260131T020304Z-ab12cd34"
 DAY = "date=2026-01-31"
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 EXIT_CODES = {0, 1, 2}
 """Done, the work failed, bad usage."""
 
@@ -55,7 +57,7 @@ def _parquet(random: Random) -> bytes:
 def _zones(random: Random) -> bytes:
     files = inputs.zone_files()
     if random.random() < 0.3:
-        return mutated(inputs.zipped(files), random)
+        return mutated(inputs.zipped(files, random.choice(COMPRESSIONS)), random)
     name = random.choice(list(files))
     return inputs.zipped({**files, name: mutated(files[name], random)})
 

@@ -13,7 +13,7 @@ import shapely
 from pyproj import Transformer
 
 from flows.errors import ZoneTableError
-from flows.steps.zones import ZoneTable, load_zone_table
+from flows.steps.zones import MAX_PART_BYTES, ZoneTable, load_zone_table
 
 TIMES_SQUARE, LAGUARDIA, AT_SEA = (-73.9855, 40.7580), (-73.8726, 40.7747), (-73.70, 40.46)
 
@@ -158,15 +158,31 @@ def _cut_zip(folder: Path) -> Path:
     return folder / "all.zip"
 
 
-def _spoilt_zip(folder: Path) -> Path:
-    with zipfile.ZipFile(folder / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in folder.glob("taxi_zones.*"):
-            archive.write(file, file.name)
-        start = archive.getinfo("taxi_zones.dbf").header_offset
-    content = bytearray((folder / "all.zip").read_bytes())
-    content[start + 60 : start + 70] = bytes(10)
-    (folder / "all.zip").write_bytes(content)
+def _spoilt_zip(compression: int) -> Callable[[Path], Path]:
+    def spoil(folder: Path) -> Path:
+        with zipfile.ZipFile(folder / "all.zip", "w", compression) as archive:
+            for file in folder.glob("taxi_zones.*"):
+                archive.write(file, file.name)
+            start = archive.getinfo("taxi_zones.dbf").header_offset
+        content = bytearray((folder / "all.zip").read_bytes())
+        content[start + 60 : start + 70] = bytes(byte ^ 0xFF for byte in content[start + 60 : start + 70])
+        (folder / "all.zip").write_bytes(content)
+        return folder / "all.zip"
+
+    return spoil
+
+
+def _bomb(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "all.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("taxi_zones.shp", bytes(MAX_PART_BYTES + 1))
+        archive.write(folder / "taxi_zones.dbf", "taxi_zones.dbf")
     return folder / "all.zip"
+
+
+def _large_file(folder: Path) -> Path:
+    with (folder / "taxi_zones.dbf").open("r+b") as file:
+        file.truncate(MAX_PART_BYTES + 1)
+    return folder
 
 
 def _degrees(folder: Path) -> Path:
@@ -200,7 +216,12 @@ def _points(folder: Path) -> Path:
         (_cut("taxi_zones.dbf"), "is damaged"),
         (_page_instead_of_zip, "can't be read"),
         (_cut_zip, "can't be read"),
-        (_spoilt_zip, "can't be read"),
+        (_spoilt_zip(zipfile.ZIP_STORED), "can't be read"),
+        (_spoilt_zip(zipfile.ZIP_DEFLATED), "can't be read"),
+        (_spoilt_zip(zipfile.ZIP_BZIP2), "can't be read"),
+        (_spoilt_zip(zipfile.ZIP_LZMA), "can't be read"),
+        (_bomb, "taxi_zones.shp has 67,108,865 bytes unpacked, at most 67,108,864 are read"),
+        (_large_file, "taxi_zones.dbf has 67,108,865 bytes"),
         (_degrees, "expected New York in EPSG:2263 feet"),
         (_other_columns, "but not LocationID and zone"),
         (_points, "no polygons"),
