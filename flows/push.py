@@ -88,11 +88,9 @@ def groups(record: Record | AggregateRecord) -> tuple[Group, ...]:
 
 
 def _of_experiment(record: ExperimentRecord) -> Group:
-    evaluated = record.quality is not None
-    steps = {step: seconds for step, seconds in record.timings.items() if step != "evaluate" or evaluated}
     outcome = _outcome(record.clustering, record.quality, record.performance, record.overall_score)
     setting = _setting(record.spec.eps_m, record.spec.min_samples)
-    return _group(record, record.spec.adapter_type, steps, {**outcome, **setting})
+    return _group(record, record.spec.adapter_type, record.timings, {**outcome, **setting})
 
 
 def _of_sweep(record: SweepRecord) -> Group:

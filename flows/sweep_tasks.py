@@ -130,7 +130,7 @@ def facts_of(run: Run, source: TripSource, points: Points, plan: SweepPlan) -> F
         settings=recorded_settings(run.settings, run.zones),
         source=fingerprints(source, plan.sha256s, points),
         points=point_counts(points, [eps_to_metres(eps) for eps in plan.spec.eps_values]),
-        timings=timings(run, source, points, cluster=0.0, evaluate=0.0),
+        timings=timings(run, source, points),
         environment=environment(run.settings, run.flow_run_id),
     )
 

@@ -93,6 +93,7 @@ def keep(
     from flows.steps.record import Finished
     from flows.steps.record import record as step
 
+    judging = {} if scores.quality is None else {"evaluate": scores.seconds}
     finished = Finished(
         flow=run.flow,
         spec=spec,
@@ -105,7 +106,7 @@ def keep(
         quality=scores.quality,
         performance=scores.performance,
         overall_score=scores.overall_score,
-        timings=timings(run, source, points, cluster=clustering.fit_seconds, evaluate=scores.seconds),
+        timings={**timings(run, source, points), "cluster": clustering.fit_seconds, **judging},
         environment=environment(run.settings, run.flow_run_id),
         zones=run.zones,
         sweep_id=sweep_id,
@@ -113,12 +114,10 @@ def keep(
     return step(finished, run.store)
 
 
-def timings(run: Run, source: TripSource, points: Points, cluster: float, evaluate: float) -> dict[str, float]:
-    """Seconds by step, but for the recording."""
+def timings(run: Run, source: TripSource, points: Points) -> dict[str, float]:
+    """Seconds by step until the points are ready to be clustered."""
     return {
         "ingest": source.open_seconds + points.ingest_seconds,
         "load_kernels": run.kernels.wait(),
         "prepare": points.prepare_seconds,
-        "cluster": cluster,
-        "evaluate": evaluate,
     }

@@ -40,6 +40,7 @@ def test_the_guides_experiment() -> None:
     )
     assert result.record.points.used == 1000
     assert result.record.quality is None
+    assert list(result.record.timings) == ["ingest", "load_kernels", "prepare", "cluster", "record"]
     assert result.record.flow == "experiment_pipeline"
 
 

@@ -72,7 +72,6 @@ def test_what_is_not_defined_is_absent() -> None:
     record = an_experiment_record(score=Metric(value=None, reason="one cluster")).model_copy(update={"quality": None})
     (group,) = groups(record)
     assert {metrics.OVERALL_SCORE, metrics.SILHOUETTE} & set(group.values) == set()
-    assert ("evaluate",) not in group.values[metrics.STEP_DURATION]
 
 
 def test_a_sweep_pushes_its_best(gateway: Gateway) -> None:
