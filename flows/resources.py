@@ -135,6 +135,25 @@ def check_memory(
     return need
 
 
+def check_points(n_points: int, need_bytes: int, left: MemoryLimit) -> None:
+    """Refuse more points than can be made ready for clustering, while they are read.
+
+    Args:
+        n_points: used so far.
+        need_bytes: what preparing them takes at the least.
+        left: as it was before the first was read.
+
+    Raises:
+        MemoryLimitError: names the points, the need, what was left, the limit, and the ways out.
+    """
+    if need_bytes > left.bytes:
+        raise MemoryLimitError(
+            f"preparing the first {n_points:,} used points takes more than {_size(need_bytes)}; {_size(left.bytes)} "
+            f"were left of {_size(left.limit_bytes)} ({left.source}). Cluster fewer files at once, choose hours or "
+            "weekdays, or allow more memory."
+        )
+
+
 def _ways_out(name: str) -> str:
     others = [other for other in ("grid", "sklearn_parallel") if other in adapter_names() and other != name]
     ways = ["a smaller eps", "fewer points (max_samples)"]

@@ -35,6 +35,10 @@ _STATUS: dict[DropReason, int] = {
     "time": locate.TIME,
 }
 _THURSDAY = 3  # 1970-01-01
+_KEPT_BYTES = 5
+"""Of each used point: its place among the distinct ones, and that it is used."""
+_COLLAPSE_BYTES = 16
+"""Of each point of the file at hand besides: its key, among those of its batch and among those of the file."""
 
 Located = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
@@ -177,6 +181,12 @@ class Pool:
     def dropped(self) -> dict[DropReason, int]:
         """Points left out, by reason."""
         return {reason: int(self._fates[_STATUS[reason]]) for reason in DROP_REASONS}
+
+    @property
+    def need_bytes(self) -> int:
+        """What the used points so far take at the least, until they are collapsed."""
+        n_in_file = sum(map(len, self._keys))
+        return _KEPT_BYTES * self.n_used + _COLLAPSE_BYTES * n_in_file
 
     @property
     def n_used(self) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flows.errors import MostlyDroppedError
 from flows.kernels.threads import threads
 from flows.model import CityBox, ExperimentSpec, Points, TripBatch, TripSource
+from flows.resources import check_points, memory_limit
 from flows.settings import Settings
 from flows.steps.pool import Pool, by_coordinates, by_zone
 from flows.steps.projection import grid_projection
@@ -40,6 +41,7 @@ def prepare(
 
     Raises:
         SourceError: a row can't be read.
+        MemoryLimitError: there are more points than the memory limit holds.
         MostlyDroppedError: more than half of the points (those left out by time apart) are dropped without
             `allow_mostly_dropped`, or no point is left.
     """
@@ -48,8 +50,10 @@ def prepare(
         locator = by_zone(zones) if zones and source.kind == "zones" else by_coordinates(settings.city_box)
         batches = _Timed(source.batches())
         pool = Pool(spec, locator, n_files=len(source.files), n_threads=n_threads)
+        left = memory_limit(settings)
         for batch in batches:
             pool.add(batch)
+            check_points(pool.n_used, pool.need_bytes, left)
         _refuse_mostly_dropped(pool, source, settings)
         drawn = _draw(pool.n_used, spec)
         kept = pool.kept() if drawn is None else _only(pool.kept(), drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from flows.errors import MostlyDroppedError
+from flows.errors import MemoryLimitError, MostlyDroppedError
 from flows.model import CoordinateType, ExperimentSpec, Kind, Points, SourceFile, TripBatch, TripSource
 from flows.parameters import experiment_spec
+from flows.resources import MemoryLimit
 from flows.settings import Settings, load_settings
 from flows.steps.prepare import prepare
 from flows.steps.projection import project
@@ -145,3 +147,27 @@ def test_all_outside_the_city_is_refused_even_when_asked_for() -> None:
     lon, lat = np.full(3, 2.35), np.full(3, 48.85)
     with pytest.raises(MostlyDroppedError, match=r"no point is left \(3 outside\).*city box"):
         run(source_of((lon,), (lat,), 4), experiment_spec("x"), allow=True)
+
+
+def test_more_points_than_memory_holds_are_refused_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    lon, lat = np.full(4_000, -73.9), np.full(4_000, 40.7)
+    whole, n_read = source_of((lon,), (lat,), 500), 0
+
+    def counted() -> Iterator[TripBatch]:
+        nonlocal n_read
+        for batch in whole.batches():
+            n_read += batch.n_rows
+            yield batch
+
+    left = MemoryLimit(21 * 1_500, 1 << 20, "TAXI_MEMORY_LIMIT_BYTES")
+    monkeypatch.setattr("flows.steps.prepare.memory_limit", lambda settings: left)
+    with pytest.raises(MemoryLimitError, match=r"first 2,000 used points .* left of .* \(TAXI_MEMORY_LIMIT_BYTES\)"):
+        run(replace(whole, batches=counted), experiment_spec("x"))
+    assert n_read == 2_000
+
+
+def test_a_file_that_was_read_to_its_end_needs_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    lon, lat = np.full(4_000, -73.9), np.full(4_000, 40.7)
+    left = MemoryLimit(5 * 4_000 + 16 * 500, 1 << 20, "TAXI_MEMORY_LIMIT_BYTES")
+    monkeypatch.setattr("flows.steps.prepare.memory_limit", lambda settings: left)
+    assert run(source_of((lon,), (lat,), 500, batches_per_file=1), experiment_spec("x")).n_used == 4_000
