@@ -114,7 +114,7 @@ def one_sweep_is_kept(cluster: Cluster, run_id: UUID, n_cells: int) -> dict[str,
 
 def fires(name: str, state: str = "firing") -> None:
     """Wait until an alert fires; one that waits for minutes by its rule is `pending` first."""
-    wait_until(lambda: alerts(name, state) or None, f"{name} {state}", FIRES_SECONDS, 5)
+    wait_until(lambda: alerts(name, state), f"{name} {state}", FIRES_SECONDS, 5)
 
 
 @contextmanager

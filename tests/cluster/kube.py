@@ -95,11 +95,11 @@ def write_release(text: str) -> None:
 def wait_until(
     look: Callable[[], Found | None], description: str, timeout_seconds: float, every_seconds: float = 1.0
 ) -> Found:
-    """What `look` gives once it is neither None nor False; it fails after the time, naming what was waited for."""
+    """What `look` gives once that is neither false nor empty; it fails after the time, naming what was waited for."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout_seconds:.0f} s in vain for {description}")
@@ -129,7 +129,7 @@ def forwarded(namespace: str, service: str, port: int) -> Iterator[str]:
     keeper = threading.Thread(target=keep_open, daemon=True)
     keeper.start()
     try:
-        wait_until(lambda: _accepts(local) or None, f"the forwarded port of {service}", 60, 0.2)
+        wait_until(lambda: _accepts(local), f"the forwarded port of {service}", 60, 0.2)
         yield f"127.0.0.1:{local}"
     finally:
         ended.set()

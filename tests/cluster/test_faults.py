@@ -115,7 +115,7 @@ def test_a_coordinator_that_is_killed_finds_its_children_again(
     cluster: Cluster, months: tuple[str, ...], outcome: Outcome
 ) -> None:
     started = cluster.start(SWEEP, {"data_source": months[0], **GRID})
-    wait_until(lambda: children_of(cluster, started.id) or None, "a child", 120)
+    wait_until(lambda: children_of(cluster, started.id), "a child", 120)
     outcome.strikes()
     kill_pod(started.id)
     ended = cluster.finish(started.id, BOUND_SECONDS)
@@ -153,7 +153,7 @@ def _pending_limit(cluster: Cluster) -> Iterator[None]:
 
     def write(text: str, limit_seconds: int) -> None:
         write_release(text)
-        wait_until(lambda: within_seconds(cluster) == limit_seconds or None, "the limit in Prefect", 90)
+        wait_until(lambda: within_seconds(cluster) == limit_seconds, "the limit in Prefect", 90)
 
     write(held.replace(f"pendingLimitSeconds: {before}", f"pendingLimitSeconds: {PENDING_LIMIT_SECONDS}"), 120)
     yield
@@ -201,9 +201,7 @@ def test_a_run_that_can_not_start_is_cancelled(
         if variables is None:
             changed.enter_context(nowhere(cluster, by_hand, EXPERIMENT))
         started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING}, variables)
-        wait_until(
-            lambda: get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}") or None, "its Job", BOUND_SECONDS
-        )
+        wait_until(lambda: get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}"), "its Job", BOUND_SECONDS)
     outcome.strikes()
     ended = cluster.finish(started.id, PENDING_LIMIT_SECONDS + CANCELLING_SECONDS + LATE_SECONDS)
     outcome.ends()
@@ -242,7 +240,7 @@ def test_a_worker_that_is_killed_during_submission_loses_no_run(
 ) -> None:
     with jobs_held_back(environment["TAXI_IMAGE_EXPERIMENT"]):
         started = cluster.start(EXPERIMENT, {"data_source": months[0], **SETTING})
-        wait_until(lambda: cluster.prefect.read_flow_run(started.id).state_name == "Submitting" or None, "it", 60, 0.1)
+        wait_until(lambda: cluster.prefect.read_flow_run(started.id).state_name == "Submitting", "it", 60, 0.1)
         outcome.strikes()
         kill_workers()
     assert get(FLOWS, "jobs", "-l", f"prefect.io/flow-run-id={started.id}") == []

@@ -62,7 +62,7 @@ def test_a_sweep_outlives_a_restart_of_prefect(
     cluster: Cluster, months: tuple[str, ...], environment: Mapping[str, str], outcome: Outcome, part: str
 ) -> None:
     started = cluster.start(SWEEP, {"data_source": months[0], **GRID})
-    wait_until(lambda: children_of(cluster, started.id) or None, "a child", 120)
+    wait_until(lambda: children_of(cluster, started.id), "a child", 120)
     outcome.strikes()
     kubectl("rollout", "restart", part, "-n", PLATFORM)
     kubectl("rollout", "status", part, "-n", PLATFORM, "--timeout=180s")
@@ -97,7 +97,7 @@ def is_caught_up_once(cluster: Cluster, month: str, environment: Mapping[str, st
     daily = IntervalSchedule(interval=timedelta(days=1), anchor_date=at)
     schedule = DeploymentScheduleCreate(schedule=daily, active=True, parameters={"data_source": month, **SETTING})
     (added,) = cluster.prefect.create_deployment_schedules(deployment.id, [schedule])
-    due = wait_until(lambda: runs_at(cluster, deployment.id, at) or None, "the scheduled run", 90)
+    due = wait_until(lambda: runs_at(cluster, deployment.id, at), "the scheduled run", 90)
     assert len(due) == 1
     with away("deployment/prefect-server"):
         outage((at - datetime.now(UTC)).total_seconds() + 20)

@@ -135,7 +135,7 @@ def test_a_spec_can_not_be_changed_but_for_the_time_to_live(months: tuple[str, .
         assert "spec can't be changed: create a new object" in answer
         until_phase(name, FINISHED)
         kubectl("patch", "-n", FLOWS, name, "--type=merge", "-p", '{"spec": {"ttlSecondsAfterFinished": 1}}')
-        gone = wait_until(lambda: not exists(name) or None, "the end of its time", 60, 2)
+        gone = wait_until(lambda: not exists(name), "the end of its time", 60, 2)
         assert gone
 
 

@@ -49,9 +49,9 @@ def test_deleting_an_object_cancels_its_run_and_waits_for_nothing(
         kubectl("delete", "-n", FLOWS, name, "--timeout=20s")
         assert time.monotonic() - started < 10
     if when != "Succeeded":
-        wait_until(lambda: state_of(cluster, uid) in {"Cancelling", "Cancelled"} or None, "its end", CANCELLED_SECONDS)
+        wait_until(lambda: state_of(cluster, uid) in {"Cancelling", "Cancelled"}, "its end", CANCELLED_SECONDS)
     final = "Completed" if when == "Succeeded" else "Cancelled"
-    wait_until(lambda: state_of(cluster, uid) == final or None, f"a run that is {final}", CANCELLED_SECONDS + 30, 2)
+    wait_until(lambda: state_of(cluster, uid) == final, f"a run that is {final}", CANCELLED_SECONDS + 30, 2)
 
 
 def object_that_is(when: str, months: tuple[str, ...]) -> dict[str, Any]:
@@ -100,12 +100,12 @@ def test_an_object_is_deleted_at_once_and_its_run_ends_once_all_is_back(
     wait_until(lambda: ends_cancelled(cluster, uid), "the end of the run", CANCELLED_SECONDS + 60, 2)
 
 
-def ends_cancelled(cluster: Cluster, uid: str, states: tuple[str, ...] = ("Cancelled",)) -> bool | None:
-    """Whether the only run of an object has; None too while the forwarded port is opened anew."""
+def ends_cancelled(cluster: Cluster, uid: str, states: tuple[str, ...] = ("Cancelled",)) -> bool:
+    """Whether the only run of an object has; False too while the forwarded port is opened anew."""
     try:
-        return state_of(cluster, uid) in states or None
+        return state_of(cluster, uid) in states
     except httpx.TransportError:
-        return None
+        return False
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def test_an_upgrade_of_the_definition_keeps_objects_and_their_runs(months: tuple
         uids = [uid_of(name) for name in names]
         write_definition(held, later)
         try:
-            wait_until(lambda: get(FLOWS, names[1])["spec"].get("note") == "later" or None, "the new field", 30)
+            wait_until(lambda: get(FLOWS, names[1])["spec"].get("note") == "later", "the new field", 30)
             assert status(names[0]) == ended
             assert until_phase(names[1], FINISHED)["phase"] == "Succeeded"
         finally:

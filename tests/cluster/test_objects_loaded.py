@@ -38,7 +38,7 @@ def test_while_prefect_is_away_the_status_says_so(cluster: Cluster, months: tupl
     with ExitStack() as objects:
         with away("deployment/prefect-server"):
             (name,) = objects.enter_context(applied(experiment(fresh("patient"), dataSource=months[0])))
-            wait_until(lambda: "PrefectUnavailable" in reasons(name) or None, "the reason", 90, 2)
+            wait_until(lambda: "PrefectUnavailable" in reasons(name), "the reason", 90, 2)
             time.sleep(120)
             (pod,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
             assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
@@ -140,7 +140,7 @@ def test_a_hundred_objects_at_once(cluster: Cluster, months: tuple[str, ...], re
     writes, requests, started = status_writes(), operator_total(KUBERNETES_REQUESTS.name), time.monotonic()
     with applied(*wanted) as names:
         applied_at = time.monotonic()
-        wait_until(lambda: all("flowRunId" in one for one in statuses(prefix)) or None, "a run for each", 120, 2)
+        wait_until(lambda: all("flowRunId" in one for one in statuses(prefix)), "a run for each", 120, 2)
         record_property("all runs are made after", f"{time.monotonic() - applied_at:.0f} s")
         asked = operator_total(KUBERNETES_REQUESTS.name) - requests
         seconds = time.monotonic() - started

@@ -123,7 +123,7 @@ def test_each_drift_is_healed_and_told(cluster: Cluster) -> None:
         wait_until(partial(is_healed, cluster), f"the end of: {name}", HEALED_SECONDS, 2)
     assert events_of(uid).count("DriftHealed") >= len(DRIFTS)
     healed = f"sum(taxi_operator_drift_healed_total) >= {before + len(DRIFTS)}"
-    wait_until(lambda: total(healed) or None, "the healed drifts in Prometheus", 90, 5)
+    wait_until(lambda: total(healed), "the healed drifts in Prometheus", 90, 5)
 
 
 def test_two_operators_heal_each_drift_between_them(cluster: Cluster) -> None:
@@ -150,9 +150,9 @@ def test_what_is_frozen_stays_until_it_is_not(cluster: Cluster, by_hand: dict[st
     with frozen(by_hand, f"deployment/{WEEKLY}"):
         pause(cluster, WEEKLY)
         pause(cluster, DAILY)
-        wait_until(lambda: is_active(cluster, DAILY) or None, "the pass that heals the other", HEALED_SECONDS, 2)
+        wait_until(lambda: is_active(cluster, DAILY), "the pass that heals the other", HEALED_SECONDS, 2)
         assert not is_active(cluster, WEEKLY)
-    wait_until(lambda: is_active(cluster, WEEKLY) or None, "it is declared again", HEALED_SECONDS, 2)
+    wait_until(lambda: is_active(cluster, WEEKLY), "it is declared again", HEALED_SECONDS, 2)
 
 
 def test_what_is_not_ours_is_left_alone(cluster: Cluster) -> None:
@@ -162,7 +162,7 @@ def test_what_is_not_ours_is_left_alone(cluster: Cluster) -> None:
     )
     try:
         pause(cluster, DAILY)
-        wait_until(lambda: is_active(cluster, DAILY) or None, "a pass", HEALED_SECONDS, 2)
+        wait_until(lambda: is_active(cluster, DAILY), "a pass", HEALED_SECONDS, 2)
         assert cluster.prefect.read_deployment(strangers).name == "strangers"
     finally:
         cluster.prefect.delete_deployment(strangers)
@@ -179,17 +179,17 @@ def test_a_changed_release_is_taken_at_once(cluster: Cluster) -> None:
     before = within()
     try:
         write_release(held.replace(f"pendingLimitSeconds: {before:.0f}", "pendingLimitSeconds: 321"))
-        wait_until(lambda: within() == 321 or None, "the new limit", 30)
+        wait_until(lambda: within() == 321, "the new limit", 30)
     finally:
         write_release(held)
-    wait_until(lambda: within() == before or None, "the limit as it was", 30)
+    wait_until(lambda: within() == before, "the limit as it was", 30)
 
 
 def test_without_prefect_it_goes_on_and_is_not_ready(cluster: Cluster) -> None:
     (before,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
     with away("deployment/prefect-server"):
-        wait_until(lambda: not is_ready() or None, "a pod that is not ready", 400, 5)
-    wait_until(lambda: is_ready() or None, "a pod that is ready", 180, 3)
+        wait_until(lambda: not is_ready(), "a pod that is not ready", 400, 5)
+    wait_until(lambda: is_ready(), "a pod that is ready", 180, 3)
     (after,) = get(FLOWS, "pods", "-l", "taxi-flows/serves=metrics")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert after["status"]["containerStatuses"][0]["restartCount"] == 0

@@ -46,7 +46,7 @@ def test_prometheus_reaches_every_target_but_the_placeholder() -> None:
 @pytest.mark.smoke
 @pytest.mark.usefixtures("stack")
 def test_every_status_of_every_deployment_is_there_from_the_start(cluster: Cluster) -> None:
-    wait_until(lambda: query("prefect_flow_runs_total") or None, "the counters", 90, every_seconds=5)
+    wait_until(lambda: query("prefect_flow_runs_total"), "the counters", 90, every_seconds=5)
     for held in cluster.prefect.read_deployments():
         flow = cluster.prefect.read_flow(held.flow_id).name
         found = query(f'prefect_flow_runs_total{{flow_name="{flow}",deployment="{held.name}"}}')
@@ -147,7 +147,7 @@ def test_a_run_out_of_memory_is_counted_and_alerts(cluster: Cluster, months: tup
     seen(lambda: total('prefect_pod_failures_total{reason="OOMKilled"}') > before, "an OOM kill")
     seen(lambda: counted("experiment_pipeline", "default", "crashed") == crashed + 1, "a crash")
     for name in ("PodOutOfMemory", "FlowCrashed"):
-        wait_until(lambda name=name: alerts(name) or None, name, 150, every_seconds=5)  # type: ignore[misc]
+        wait_until(lambda name=name: alerts(name), name, 150, every_seconds=5)  # type: ignore[misc]
 
 
 def test_a_run_without_its_image_is_counted_and_alerts(
@@ -163,15 +163,15 @@ def test_a_run_without_its_image_is_counted_and_alerts(
     assert ended.state is not None
     assert ended.state.is_crashed()
     seen(lambda: counted("experiment_pipeline", "parallel", "crashed") == crashed + 1, "a crash")
-    firing = wait_until(lambda: alerts("FlowCannotStart") or None, "FlowCannotStart", 150, every_seconds=5)
+    firing = wait_until(lambda: alerts("FlowCannotStart"), "FlowCannotStart", 150, every_seconds=5)
     assert "ImagePullError" in {one["labels"]["reason"] for one in firing}
 
 
 def test_an_object_store_that_is_down_alerts_until_it_is_back() -> None:
     kubectl("scale", "statefulset/minio", "-n", PLATFORM, "--replicas=0")
     try:
-        wait_until(lambda: alerts("ObjectStoreDown", "pending") or None, "a pending alert", 150, every_seconds=5)
-        wait_until(lambda: alerts("ObjectStoreDown") or None, "a firing alert", 240, every_seconds=5)
+        wait_until(lambda: alerts("ObjectStoreDown", "pending"), "a pending alert", 150, every_seconds=5)
+        wait_until(lambda: alerts("ObjectStoreDown"), "a firing alert", 240, every_seconds=5)
     finally:
         kubectl("scale", "statefulset/minio", "-n", PLATFORM, "--replicas=1")
     wait_until(lambda: get(PLATFORM, "statefulset", "minio")["status"].get("readyReplicas"), "MinIO", 120)
