@@ -28,7 +28,7 @@ set_keys() {
   local secret=$1 pair
   shift
   {
-    printf 'metadata: {annotations: {taxi-flows/renewed-at: "%s"}}\nstringData:\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    printf 'stringData:\n'
     for pair in "$@"; do printf '  %s: "%s"\n' "${pair%%=*}" "${pair#*=}"; done
   } | kube patch secret "$secret" --namespace "$platform" --type merge --patch-file /dev/stdin > /dev/null
   echo "renewed Secret $secret in $platform"
@@ -56,6 +56,16 @@ set_up_minio() {
   }
 }
 
+# annotate_flows CHANGE: of the Secret with the keys of flow runs
+annotate_flows() { kube annotate secret minio-flows --namespace "$platform" --overwrite "taxi-flows/$1" > /dev/null; }
+
+# MinIO takes the new keys before flow runs get them: a pod may have the former ones up to the time that is noted.
+hand_on_keys() {
+  set_up_minio
+  copy_to_flows
+  annotate_flows "handed-on-at=$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+}
+
 minio() {
   local user
   for user in flows people backup; do
@@ -64,24 +74,28 @@ minio() {
       exit 1
     }
   done
+  annotate_flows handed-on-at-
   for user in flows people backup; do
     set_keys "minio-$user" "formerAccessKey=$(held "minio-$user" MINIO_ACCESS_KEY)" \
       "MINIO_ACCESS_KEY=$user-$(random 8)" "MINIO_SECRET_KEY=$(random 32)"
   done
-  set_up_minio
-  copy_to_flows
+  hand_on_keys
   echo "New runs have the new keys; those under way go on with the former ones."
   echo "Once they have ended: k8s/rotate-secrets.sh minio --finish. People: eval \"\$(taxi-flows platform env)\" again."
 }
 
+handed_on_at() {
+  kube get secret minio-flows --namespace "$platform" \
+    --output 'go-template={{with .metadata.annotations}}{{with index . "taxi-flows/handed-on-at"}}{{.}}{{end}}{{end}}'
+}
+
 finish_minio() {
-  local renewed_at user with_former
-  renewed_at=$(kube get secret minio-flows --namespace "$platform" \
-    --output 'go-template={{with .metadata.annotations}}{{index . "taxi-flows/renewed-at"}}{{end}}')
+  local user with_former
+  [ -n "$(handed_on_at)" ] || hand_on_keys # `minio` broke off before
   with_former=$(kube get pods --namespace "$flows" --selector app.kubernetes.io/component=flow-run \
     --field-selector status.phase!=Succeeded,status.phase!=Failed \
     --output 'go-template={{range .items}}{{.metadata.creationTimestamp}} {{.metadata.name}}{{"\n"}}{{end}}' |
-    awk -v renewed_at="$renewed_at" '$1 <= renewed_at {print $2}')
+    awk -v handed_on_at="$(handed_on_at)" '$1 <= handed_on_at {print $2}')
   if [ -n "$with_former" ]; then
     echo "error: these pods still have the former keys. Try again once they have ended:" >&2
     echo "$with_former" >&2

@@ -30,7 +30,7 @@ SECRETS = {
 }
 
 KUBECTL = """#!{python}
-import base64, pathlib, re, sys
+import base64, pathlib, re, subprocess, sys
 import yaml
 held = pathlib.Path({held!r})
 words = sys.argv[1:]
@@ -38,6 +38,15 @@ namespace = words[words.index("--namespace") + 1] if "--namespace" in words else
 output = words[words.index("--output") + 1] if "--output" in words else ""
 if words[0] == "get" and words[1] == "storageclasses":
     print("standard " if "annotations" not in output else "standard", end="")
+elif words[:2] == ["get", "pods"]:
+    print((held / "pods").read_text() if (held / "pods").exists() else "", end="")
+elif words[0] == "get" and "annotations" in output:
+    file = held / namespace / "annotation" / words[2]
+    print(file.read_text() if file.exists() else "", end="")
+elif words[0] == "annotate":
+    file = held / namespace / "annotation" / words[2]
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(words[-1].partition("=")[2])
 elif words[0] == "get":
     file = held / namespace / words[1] / words[2]
     if not file.exists():
@@ -47,7 +56,7 @@ elif words[0] == "get":
     else:
         data = yaml.safe_load(file.read_text())
         key = re.search(r'index \\.data "([^"]+)"|\\.data\\.(\\w+)', output)
-        value = data[key[1] or key[2]]
+        value = data.get(key[1] or key[2], "")
         print(base64.b64decode(value).decode() if "base64decode" in output else value, end="")
 elif words[0] in ("create", "apply") and "-" in words:
     found = yaml.safe_load(sys.stdin.read())
@@ -58,24 +67,51 @@ elif words[0] in ("create", "apply") and "-" in words:
     file = held / found["metadata"]["namespace"] / "secret" / found["metadata"]["name"]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(data))
+elif words[0] == "patch":
+    file = held / namespace / "secret" / words[2]
+    found = yaml.safe_load(sys.stdin.read())
+    data = {{**yaml.safe_load(file.read_text()), **found.get("data", {{}})}}
+    for key, value in found.get("stringData", {{}}).items():
+        data[key] = base64.b64encode(value.encode()).decode()
+    file.write_text(yaml.safe_dump({{key: value for key, value in data.items() if value is not None}}))
+elif words[0] == "replace":
+    # A flow run starts while MinIO is set up, with the keys that its namespace still has.
+    with (held / "pods").open("a") as pods:
+        pods.write(subprocess.run(["date"], capture_output=True, text=True).stdout.strip() + " pod-of-a-run\\n")
+    sys.exit(1 if (held / "broken").exists() else 0)
 elif words[0] == "delete":
     (held / namespace / words[1] / words[2]).unlink()
 """
+
+DATE = """#!{python}
+import pathlib
+clock = pathlib.Path({clock!r})
+seconds = int(clock.read_text()) + 1 if clock.exists() else 0
+clock.write_text(str(seconds))
+print(f"2026-01-01T00:00:{{seconds:02}}Z")
+"""
+"""A second passes between any two looks at the clock."""
 
 
 @pytest.fixture
 def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the cluster holds: <namespace>/<kind>/<name>."""
-    program = tmp_path / "bin" / "kubectl"
-    program.parent.mkdir()
-    program.write_text(KUBECTL.format(python=sys.executable, held=str(tmp_path / "held")))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    programs = {
+        "kubectl": KUBECTL.format(python=sys.executable, held=str(tmp_path / "held")),
+        "date": DATE.format(python=sys.executable, clock=str(tmp_path / "clock")),
+        "helm": "#!/bin/sh\n",
+    }
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in programs.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return tmp_path / "held"
 
 
-def script(name: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = ["bash", str(REPOSITORY / "k8s" / name)]
+def script(name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", str(REPOSITORY / "k8s" / name), *arguments]
     env = {**os.environ, **environment}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
@@ -134,3 +170,23 @@ def test_a_storage_class_that_is_not_there_is_named_with_those_that_are(held: Pa
     assert done.returncode == 1
     assert "no storage class fast (TAXI_STORAGE_CLASS). There are: standard" in done.stderr
     assert contents(held) == {}
+
+
+@pytest.mark.parametrize("breaks_off", [False, True])
+def test_former_keys_stay_while_a_pod_may_have_them(held: Path, breaks_off: bool) -> None:
+    script("ensure-secrets.sh")
+    former = contents(held)["taxi-flows/minio-flows"]
+    if breaks_off:
+        (held / "broken").touch()
+    renewed = script("rotate-secrets.sh", "minio")
+    assert renewed.returncode == breaks_off, renewed.stderr
+    (held / "broken").unlink(missing_ok=True)
+    refused = script("rotate-secrets.sh", "minio", "--finish")
+    assert (refused.returncode, refused.stderr.splitlines()[-1]) == (1, "pod-of-a-run")
+    made = contents(held)
+    assert made["taxi-platform/minio-flows"]["formerAccessKey"] == former["MINIO_ACCESS_KEY"]
+    assert not set(former.values()) & set(made["taxi-flows/minio-flows"].values()), "new runs have the new keys"
+    (held / "pods").write_text("2026-01-01T00:00:59Z pod-of-a-later-run\n")
+    finished = script("rotate-secrets.sh", "minio", "--finish")
+    assert finished.returncode == 0, finished.stderr
+    assert not [name for name, data in contents(held).items() if "formerAccessKey" in data]
