@@ -61,12 +61,12 @@ class Api:
         _Written.model_validate_json(answer)
 
     def watch(
-        self, namespace: str, plural: str, selectors: Mapping[str, str], seconds: int, group: str = CORE
-    ) -> Iterator[Mapping[str, JsonValue]]:
-        """Events, until the server ends the watch after so many seconds."""
+        self, namespace: str, plural: str, query: Mapping[str, str], seconds: int, group: str = CORE
+    ) -> Iterator[JsonObject]:
+        """Events of what selectors and `resourceVersion` ask for, until the server ends it after so many seconds."""
 
         def opened(*, timeout_seconds: int, watch: bool, _preload_content: bool) -> object:
-            asked = {**selectors, "watch": str(watch).lower(), "timeoutSeconds": str(timeout_seconds)}
+            asked = {**query, "watch": str(watch).lower(), "timeoutSeconds": str(timeout_seconds)}
             path, timeout = f"{group}/namespaces/{{namespace}}/{plural}", (_TIMEOUT_SECONDS, seconds + _TIMEOUT_SECONDS)
             return self._request("GET", path, namespace, query=asked, timeout=timeout).response
 

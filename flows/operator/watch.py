@@ -14,6 +14,9 @@ from flows.operator.kube import Cluster
 
 _WATCH_SECONDS = 300
 _PAUSE_SECONDS = 30.0
+_ANY = "0"
+"""Begin at what the API server has at hand. Without a version some of them refuse the watch while nobody changes a
+ConfigMap: they wait three seconds for news of etcd's newest version (504, "Too large resource version")."""
 
 
 class _Metadata(BaseModel):
@@ -57,8 +60,8 @@ class _Follow:
 
     def once(self) -> None:
         """Until the server ends it."""
-        selectors = {"fieldSelector": f"metadata.name={self._name}"}
-        for event in self._cluster.api.watch(self._namespace, "configmaps", selectors, _WATCH_SECONDS):
+        asked = {"fieldSelector": f"metadata.name={self._name}", "resourceVersion": _ANY}
+        for event in self._cluster.api.watch(self._namespace, "configmaps", asked, _WATCH_SECONDS):
             version = _Event.model_validate(event).object.metadata.version
             if self._seen is not None and version != self._seen:
                 self._changed()

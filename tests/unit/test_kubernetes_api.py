@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from threading import Event
+from unittest.mock import create_autospec
 
 import pytest
 from kubernetes.client import ApiClient, Configuration
@@ -18,8 +20,11 @@ from urllib3 import HTTPResponse
 
 from flows.errors import ClusterError
 from flows.operator.api import BATCH, Api
+from flows.operator.faults import Faults
 from flows.operator.kube import COMPONENT, Cluster, Reference
 from flows.operator.objects.kube import Objects
+from flows.operator.state import JsonObject
+from flows.operator.watch import watch_config_map
 from tests.unit.odd_server import ODD, Server, odd_server
 from tests.unit.test_imports import REPOSITORY
 
@@ -157,6 +162,31 @@ def test_the_watch_of_a_config_map(monkeypatch: pytest.MonkeyPatch, asked: list[
     ((_, url, _, _, timeout),) = asked
     assert url.endswith("/configmaps?fieldSelector=metadata.name%3Da&watch=true&timeoutSeconds=300")
     assert timeout == (20, 320)
+
+
+def test_a_new_version_of_a_config_map_wakes_whoever_waits_for_it() -> None:
+    stop, seen = Event(), []
+    api = create_autospec(Api, instance=True)
+    watches = [["7"], ["7", "8", "9"], ["9"]]
+
+    def watch(_: str, plural: str, query: dict[str, str], seconds: int) -> Iterator[JsonObject]:
+        assert (plural, query, seconds) == (
+            "configmaps",
+            {"fieldSelector": "metadata.name=a", "resourceVersion": "0"},
+            300,
+        )
+        if not watches:
+            stop.set()
+            return
+        for version in watches.pop(0):
+            yield {"type": "ADDED", "object": {"metadata": {"resourceVersion": version}}}
+            seen.append(version)
+
+    api.watch.side_effect = watch
+    woken: list[list[str]] = []
+    watch_config_map(Cluster(api), "ns", "a", lambda: woken.append([*seen]), Faults(), stop)
+    assert stop.wait(10)
+    assert woken == [["7", "7"], ["7", "7", "8"]], "at 8 and at 9"
 
 
 def test_the_operator_imports_no_models_of_the_client() -> None:
