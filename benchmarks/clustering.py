@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks import points
 from flows.adapters.protocol import Fit
 from flows.adapters.registry import get_adapter
-from flows.resources import usable_cpus
+from flows.core.limits import usable_cpus
 
 RESULTS = Path(__file__).parent / "results"
 CPUS = usable_cpus()

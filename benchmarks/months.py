@@ -19,10 +19,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from flows.core.limits import n_jobs
+from flows.core.settings import Settings, load_settings
 from flows.model import ExperimentSpec, SourceFile, TripBatch, TripSource
 from flows.parameters import experiment_spec
-from flows.resources import n_jobs
-from flows.settings import Settings, load_settings
 from flows.steps.cluster import cluster
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare

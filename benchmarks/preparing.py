@@ -53,10 +53,10 @@ def by_pandas(path: Path) -> tuple[int, int]:
 
 def by_flows(path: Path) -> tuple[int, int]:
     """Prepare with the steps; give the numbers of unique and used points."""
+    from flows.core.limits import n_jobs
+    from flows.core.settings import load_settings
     from flows.model import SourceFile
     from flows.parameters import experiment_spec
-    from flows.resources import n_jobs
-    from flows.settings import load_settings
     from flows.steps.ingest import open_source
     from flows.steps.prepare import prepare
 

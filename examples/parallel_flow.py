@@ -10,8 +10,8 @@ from collections import defaultdict
 
 from prefect import flow, task
 
+from flows.core.settings import load_settings
 from flows.parameters import experiment_spec
-from flows.settings import load_settings
 from flows.sources import resolve
 from flows.steps.record import fingerprint_files
 from flows.store import open_store

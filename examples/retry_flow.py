@@ -12,9 +12,9 @@ from typing import Any
 from prefect import State, Task, flow, task
 from prefect.client.schemas.objects import TaskRun
 
-from flows.errors import StoreError
+from flows.core.errors import StoreError
+from flows.core.settings import load_settings
 from flows.evaluation_flows import evaluation_pipeline
-from flows.settings import load_settings
 from flows.store import open_store
 
 RETRY_DELAYS_SECONDS = [2, 10, 30]

@@ -9,14 +9,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
+from flows.core.frozen import INT64_MAX
+from flows.core.settings import Settings, load_settings
 from flows.flow_decorator import flow
-from flows.model import INT64_MAX, Count, Seed
+from flows.model import Count, Seed
 from flows.parameters import shown
 from flows.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
 from flows.records import check_takes_records, new_id
 from flows.restarts import restartable
-from flows.settings import Settings, load_settings
 from flows.store import ObjectStore, open_store
 from flows.sweep_model import AggregateRecord
 from flows.sweep_result import AggregateResult

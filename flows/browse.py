@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from flows.adapters.registry import get_adapter
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import ExperimentRecord
 from flows.period import PeriodRecords, is_of_another_schema
 from flows.records import newest_first
 from flows.steps.rank import check_metric
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectStore
 
 

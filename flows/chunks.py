@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
+from flows.core.frozen import INT64_MAX, Frozen
 from flows.grid import cell_specs
-from flows.model import INT64_MAX, Frozen
 from flows.parameters import shown
 from flows.sweep_model import GridSpec
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.grid import cell_specs
 from flows.records import new_id
 from flows.run import Run
@@ -22,8 +22,8 @@ from flows.sweep_store import Folder, SweepPlan, key_of, put
 from flows.sweep_tasks import record_cell, with_cells
 
 if TYPE_CHECKING:
+    from flows.core.settings import Settings
     from flows.model import Points, TripSource
-    from flows.settings import Settings
     from flows.steps.agreement import Piece
     from flows.store import ObjectStore
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.errors import SourceError, ZoneTableError
+from flows.core.errors import SourceError, ZoneTableError
+from flows.core.frozen import Frozen
 from flows.flat import Value
-from flows.model import ExperimentRecord, Frozen, Measured, Metric
+from flows.model import ExperimentRecord, Measured, Metric
 from flows.steps.rank import METRICS
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from flows.core.settings import Settings
     from flows.model import Points
-    from flows.settings import Settings
     from flows.store import ObjectStore
 
 
@@ -143,8 +144,8 @@ def _points(record: ExperimentRecord, store: ObjectStore, settings: Settings) ->
         SourceError: the source is not there.
         _ChangedError: it is, but holds other bytes.
     """
-    from flows.progress import terminal_progress
-    from flows.resources import n_jobs
+    from flows.core.limits import n_jobs
+    from flows.core.progress import terminal_progress
     from flows.sources import resolve, zone_table
     from flows.steps.ingest import open_source
     from flows.steps.prepare import prepare
@@ -162,7 +163,7 @@ def _points(record: ExperimentRecord, store: ObjectStore, settings: Settings) ->
 
 def _labels(points: Points, record: ExperimentRecord, settings: Settings) -> NDArray[np.int64]:
     """int64[n_used]."""
-    from flows.resources import n_jobs
+    from flows.core.limits import n_jobs
     from flows.steps.cluster import cluster
 
     return cluster(points, record.spec, settings, n_jobs(None, settings)).labels[points.inverse]

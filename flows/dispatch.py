@@ -22,7 +22,7 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from flows.chunks import FanOut
-from flows.errors import DispatchError
+from flows.core.errors import DispatchError
 
 POLL_SECONDS = 3.0
 PATIENCE_SECONDS = 300.0

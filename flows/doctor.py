@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
-from flows.errors import StoreAccessError, TaxiFlowsError
-from flows.proxies import SCHEMES, proxies
-from flows.proxies import fault as proxy_fault
+from flows.core.errors import StoreAccessError, TaxiFlowsError
+from flows.core.proxies import SCHEMES, proxies
+from flows.core.proxies import fault as proxy_fault
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectStore
 
 _TIMEOUT_SECONDS = 5.0
@@ -201,7 +201,7 @@ def check_temporary_files() -> Check:
 
 def check_resources(settings: Settings) -> Check:
     """How many CPUs and how much memory a run may use."""
-    from flows.resources import memory_limit, n_jobs
+    from flows.core.limits import memory_limit, n_jobs
 
     limit = memory_limit(settings)
     gib = 2**30

@@ -17,8 +17,8 @@ from typing import BinaryIO, TypeVar
 
 import httpx
 
-from flows.atomic import remove_abandoned
-from flows.errors import SourceError, SourceNotFoundError
+from flows.core.atomic import remove_abandoned
+from flows.core.errors import SourceError, SourceNotFoundError
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the file, the bytes that are here and the bytes of the whole."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from flows.errors import PrefectServerError
+from flows.core.errors import PrefectServerError
+from flows.core.proxies import bypass_proxies, drop_unusable_proxies
 from flows.prefect_home import check_prefect_home, prefect_home
-from flows.proxies import bypass_proxies, drop_unusable_proxies
 
 START_TIMEOUT_SECONDS = 180
 """A first start migrates an empty database, which takes half a minute on a slow machine."""

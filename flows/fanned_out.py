@@ -14,13 +14,13 @@ from prefect.context import FlowRunContext
 from flows.adapters.registry import get_adapter
 from flows.chunks import FanOut, cut
 from flows.compare_tasks import compare_kept, record_comparison
+from flows.core.errors import DispatchError, ParameterError, SweepFailedError
+from flows.core.settings import Settings
 from flows.dispatch import Chunk, Family
-from flows.errors import DispatchError, ParameterError, SweepFailedError
 from flows.grid import cell_specs, data_spec
 from flows.model import ExperimentSpec
 from flows.records import id_of
 from flows.restarts import restartable
-from flows.settings import Settings
 from flows.sources import object_keys
 from flows.store import ObjectStore, open_store
 from flows.sweep_model import AutoGrid, Cell, Facts, GridBase, GridSpec, KDistances

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.errors import ParameterError, SourceNotFoundError, UnreadableFileError
+from flows.core.errors import ParameterError, SourceNotFoundError, UnreadableFileError
 from flows.source_names import FIRST_MONTHS
 
 if TYPE_CHECKING:
+    from flows.core.settings import Settings
     from flows.download import Downloader, Progress
-    from flows.settings import Settings
     from flows.store import ObjectStore
 
 ZONE_TABLE_KEY = "reference/taxi_zones.zip"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from flows.errors import StoreError
+from flows.core.errors import StoreError
 from flows.model import ExperimentRecord
 from flows.records import dated_stem, is_date_folder, is_record_name
 from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectInfo, ObjectStore
 
 AnyRecord = ExperimentRecord | SweepRecord | ComparisonRecord | AggregateRecord

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flows.atomic import replacing
+from flows.core.atomic import replacing
+from flows.core.text import printable
 from flows.model import ExperimentRecord
 from flows.steps.rank import METRICS
-from flows.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Flow, FlowRun, WorkPool

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from flows.errors import ParameterError, UnreadableFileError
+from flows.core.errors import ParameterError, UnreadableFileError
 from flows.source_names import is_hidden, is_table_in_parts
 
 _WILD = re.compile(r"[*?[]")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Literal, TypeVar, cast
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import ExperimentSpec
 from flows.parameters import experiment_spec
 from flows.steps.rank import check_metric

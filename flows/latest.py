@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from flows.errors import SourceNotFoundError
+from flows.core.errors import SourceNotFoundError
 from flows.source_names import FIRST_MONTHS, is_hidden
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectStore
 
 _SERVICE = re.compile(rf"(?<![a-z])({'|'.join(FIRST_MONTHS)})(?![a-z])")

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, get_args
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
+
+from flows.core.frozen import INT64_MAX, Frozen
+from flows.core.settings import CityBox, ScoreSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +44,6 @@ UNITS_PER_METRE = 1024
 """Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere (design, section 2)."""
 
 
-INT64_MAX = 2**63 - 1
-"""No parameter and no count is larger: neither kernels, nor tables, nor Prefect's API hold such a number."""
-
 Seed = Annotated[int, Field(ge=0, le=INT64_MAX, strict=True)]
 MinSamples = Annotated[int, Field(ge=1, le=INT64_MAX, strict=True)]
 MaxSamples = Annotated[int, Field(ge=1, le=INT64_MAX, strict=True)]
@@ -65,12 +64,6 @@ def ends_of(coordinate_type: CoordinateType) -> tuple[End, ...]:
 def eps_to_metres(eps_km: float) -> float:
     """eps in metres on the 2^-10 m grid."""
     return round(eps_km * 1000 * UNITS_PER_METRE) / UNITS_PER_METRE
-
-
-class Frozen(BaseModel):
-    """Base of all stored models."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Metric(Frozen):
@@ -108,42 +101,6 @@ class Measured(Frozen):
                     raise ValueError(f"{name} is {folded[name]}")
                 folded[name] = {"value": folded[name], "reason": folded.pop(f"{name}_reason", None)}
         return folded
-
-
-class CityBox(Frozen):
-    """Where a trip can begin or end, in WGS84 degrees, bounds included."""
-
-    lon_min: float = Field(-74.30, ge=-180, le=180, description="Western bound, degrees.")
-    lon_max: float = Field(-73.65, ge=-180, le=180, description="Eastern bound, degrees.")
-    lat_min: float = Field(40.45, ge=-90, le=90, description="Southern bound, degrees.")
-    lat_max: float = Field(40.95, ge=-90, le=90, description="Northern bound, degrees.")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> CityBox:
-        if not (self.lon_min < self.lon_max and self.lat_min < self.lat_max):
-            raise ValueError("the box is empty: each minimum must be below its maximum")
-        return self
-
-
-class ScoreSettings(Frozen):
-    """Weights of `overall_score` (its formula: flows.steps.score.overall_score)."""
-
-    quality_weight: float = Field(0.7, ge=0, le=1, description="Share of quality.")
-    performance_weight: float = Field(0.3, ge=0, le=1, description="Share of performance.")
-    silhouette_weight: float = Field(0.5, ge=0, le=1, description="Share of (silhouette + 1) / 2 in quality.")
-    davies_bouldin_weight: float = Field(0.25, ge=0, le=1, description="Share of 1 / (1 + Davies-Bouldin) in quality.")
-    noise_weight: float = Field(0.25, ge=0, le=1, description="Share of 1 - noise ratio in quality.")
-    half_score_seconds: float = Field(10.0, gt=0, description="Seconds per million trips at which performance is 0.5.")
-
-    @model_validator(mode="after")
-    def _weights_add_up(self) -> ScoreSettings:
-        whole = self.quality_weight + self.performance_weight
-        parts = self.silhouette_weight + self.davies_bouldin_weight + self.noise_weight
-        if abs(whole - 1) > 1e-9 or abs(parts - 1) > 1e-9:
-            raise ValueError(
-                f"weights must add up to 1: quality + performance is {whole}, the parts of quality are {parts}"
-            )
-        return self
 
 
 class ExperimentSpec(Frozen):

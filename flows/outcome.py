@@ -6,7 +6,8 @@ from typing import Self
 
 from pydantic import ConfigDict
 
-from flows.model import ExperimentRecord, Frozen
+from flows.core.frozen import Frozen
+from flows.model import ExperimentRecord
 from flows.sweep_model import Cell
 
 KEY = "outcome"

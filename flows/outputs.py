@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.atomic import try_to_write
-from flows.errors import OutputError, ParameterError
+from flows.core.atomic import try_to_write
+from flows.core.errors import OutputError, ParameterError
 
 _PROBE_BYTES = 1 << 20
 

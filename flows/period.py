@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import ExperimentRecord
 from flows.parameters import shown
 from flows.records import date_folders, record_keys
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectStore
 
 

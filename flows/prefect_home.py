@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from flows.errors import SettingsError
+from flows.core.errors import SettingsError
 
 DATABASE = "prefect.db"
 _NEEDED_BYTES = 8 << 20

@@ -70,9 +70,9 @@ def _table(result: ExperimentResult | SweepLike) -> Table:
 
 def _keep_report(result: SweepLike) -> str:
     """Put the report into the store, and say where it is."""
+    from flows.core.settings import load_settings
     from flows.report.gather import gather
     from flows.report.page import write_report
-    from flows.settings import load_settings
     from flows.store import open_store
 
     settings = load_settings()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.error import URLError
 
 from flows import metrics
-from flows.deadline import within
+from flows.core.deadline import within
 from flows.model import DROP_REASONS, ClusterCounts, ExperimentRecord, Metric, Performance, PointCounts, Quality
 from flows.result import ExperimentResult
 from flows.steps.rank import best
@@ -45,7 +45,7 @@ class Group:
 
 def push_last_run(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
     """Push the gauges, where PUSHGATEWAY_URL is set and no other run started this one; a push that fails only warns."""
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
 
     url = load_settings().outside.pushgateway_url
     if url is None or _is_child():

@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from flows.errors import ParameterError, SourceError, UnreadableFileError
+from flows.core.errors import ParameterError, SourceError, UnreadableFileError
 from flows.source_names import refuse_address
 from flows.store import ObjectStore, key_fault
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
 
 Progress = Callable[[str, int, int], None]
 """Told a name, the bytes done and the bytes in all."""

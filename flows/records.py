@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from flows.errors import ParameterError, StoreError
+from flows.core.errors import ParameterError, StoreError
 from flows.model import ExperimentRecord
 from flows.store.protocol import key_fault
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store.protocol import ObjectStore
 
 _ROOT = "experiments/"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from flows.errors import TaxiFlowsError
-from flows.model import ExperimentRecord, Frozen, Metric
+from flows.core.errors import TaxiFlowsError
+from flows.core.frozen import Frozen
+from flows.model import ExperimentRecord, Metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +73,7 @@ class ExperimentResult(Frozen):
 
         if self._clusters is not None:
             return to_frame(self._clusters)
-        from flows.settings import load_settings
+        from flows.core.settings import load_settings
         from flows.store import open_store
 
         settings = load_settings()

@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.core.limits import n_jobs
+from flows.core.progress import Progress, terminal_progress
+from flows.core.refusals import refusals_told
+from flows.core.settings import Settings, load_settings
 from flows.model import ExperimentSpec, SourceFile
-from flows.progress import Progress, terminal_progress
 from flows.records import check_takes_records
-from flows.refusals import refusals_told
-from flows.resources import n_jobs
 from flows.restarts import restartable
-from flows.settings import Settings, load_settings
 from flows.sources import resolve, zone_table_or_fault
 from flows.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
-    from flows.errors import ZoneTableError
+    from flows.core.errors import ZoneTableError
     from flows.steps.zones import ZoneTable
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 FIRST_MONTHS = {"yellow": "2009-01", "green": "2013-08", "fhv": "2015-01", "fhvhv": "2019-02"}
 """The services whose trips TLC publishes, and the first month of each."""

@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from flows.errors import ParameterError, SourceNotFoundError, UnreadableFileError, ZoneTableError
+from flows.core.errors import ParameterError, SourceNotFoundError, UnreadableFileError, ZoneTableError
+from flows.core.text import printable
 from flows.fetch import ZONE_TABLE_KEY
 from flows.glob_names import Matches, files_below, is_glob, literal_beginning, match_files, match_keys
 from flows.model import ExperimentSpec, SourceFile
@@ -24,10 +25,9 @@ from flows.source_names import (
     shorten,
 )
 from flows.store import MAX_KEY_BYTES, LocalStore, key_fault
-from flows.text import printable
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.steps.zones import ZoneTable
     from flows.store import ObjectStore
 

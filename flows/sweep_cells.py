@@ -9,13 +9,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.compare_tasks import measure_cells
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
+from flows.core.settings import load_settings
 from flows.flow_decorator import flow
 from flows.grid import cell_specs, data_spec
 from flows.model import Points
 from flows.restarts import restartable
 from flows.run import Run, open_run
-from flows.settings import load_settings
 from flows.store import open_store
 from flows.sweep_store import AutoPlan, Folder, SweepPlan
 from flows.sweep_tasks import facts_of, refuse_other_bytes, sweep_cells

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from flows.core.frozen import Frozen
 from flows.model import (
     ClusterCounts,
     CoordinateType,
     Count,
     Environment,
     FileFingerprint,
-    Frozen,
     MaxSamples,
     Measured,
     Metric,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.model import Frozen
+from flows.core.frozen import Frozen
 from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 
 

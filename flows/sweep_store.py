@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from flows.errors import ParameterError, StoreError
-from flows.model import Frozen
+from flows.core.errors import ParameterError, StoreError
+from flows.core.frozen import Frozen
 from flows.records import dated_stem
 from flows.sweep_model import AutoGrid, Cell, Facts, GridSpec, KDistances
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectStore
 
 Kind = Literal["sweeps", "comparisons", "aggregates"]
@@ -179,7 +179,7 @@ def resumed_plan(sweep_id: str | None) -> SweepPlan | None:
         return None
     if not isinstance(sweep_id, str):
         raise ParameterError(f"resume is {sweep_id!r}: give the id of a sweep, as the log of its run has it.")
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
     from flows.store import open_store
 
     settings = load_settings()

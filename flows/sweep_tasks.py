@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.errors import ParameterError, SweepFailedError
+from flows.core.errors import ParameterError, SweepFailedError
+from flows.core.frozen import INT64_MAX
 from flows.grid import cell_specs
-from flows.model import INT64_MAX, eps_to_metres
+from flows.model import eps_to_metres
 from flows.parameters import shown
 from flows.records import new_id
 from flows.run import Run
@@ -24,8 +25,8 @@ from flows.sweep_store import Folder, SweepPlan, key_of, put
 from flows.work import keep, timings
 
 if TYPE_CHECKING:
+    from flows.core.settings import Settings
     from flows.model import Points, TripSource
-    from flows.settings import Settings
     from flows.steps.sweep import Outcome
     from flows.store import ObjectStore
 

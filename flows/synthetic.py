@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.atomic import replacing
-from flows.errors import ParameterError
-from flows.model import INT64_MAX
+from flows.core.atomic import replacing
+from flows.core.errors import ParameterError
+from flows.core.frozen import INT64_MAX
 from flows.parameters import shown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectStore
 
 BLOCK_ROWS = 1 << 16

@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
+from flows.core.settings import Settings
 from flows.metrics import GROUPING_LABELS, METRICS, MetricDefinition
-from flows.settings import Settings
 from scripts.objects.crd import reference
 from scripts.telemetry.alerts import ALERTS
 from scripts.telemetry.model import Alert

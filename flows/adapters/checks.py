@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ import numpy as np
 
 from flows.adapters.checks import check_arguments, check_values
 from flows.adapters.protocol import CellFit, Fit, Setting
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from flows.adapters.protocol import Adapter
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 ADAPTERS = {
     "sklearn": "flows.adapters.sklearn_sequential:SklearnAdapter",

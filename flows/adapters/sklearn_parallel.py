@@ -16,8 +16,8 @@ from flows.adapters.neighbours import estimate_cells
 from flows.adapters.protocol import CellFit, Fit
 from flows.adapters.tiles import Box, Cells, Patch, cells_in, cut, ranges, sort_into_cells, split
 from flows.adapters.workers import in_workers
-from flows.resources import memory_limit
-from flows.settings import load_settings
+from flows.core.limits import memory_limit
+from flows.core.settings import load_settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

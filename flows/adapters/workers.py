@@ -10,8 +10,8 @@ from functools import partial
 from typing import TypeVar
 
 from flows.adapters.tiles import Patch
-from flows.errors import DaskError, SettingsError
-from flows.settings import load_settings
+from flows.core.errors import DaskError, SettingsError
+from flows.core.settings import load_settings
 
 _Result = TypeVar("_Result")
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def _aggregate(days: int, seed: int, as_json: bool, report: Path | None) -> None:
     from datetime import UTC, datetime
 
+    from flows.core.settings import load_settings
     from flows.period import last_days
-    from flows.settings import load_settings
 
     last_days(days, datetime.now(UTC).date())
     check_report(report)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from flows.errors import TaxiFlowsError
-from flows.refusals import refusals_told
-from flows.text import escape_what_it_can_not_write, printable, printable_lines
+from flows.core.errors import TaxiFlowsError
+from flows.core.refusals import refusals_told
+from flows.core.text import escape_what_it_can_not_write, printable, printable_lines
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.cli.common import Row, TaxiGroup, download_progress, echo, print_error, print_models, print_rows
-from flows.errors import SourceError
-from flows.text import printable
+from flows.core.errors import SourceError
+from flows.core.text import printable
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.steps.check import FileReport
 
 FAILED = 1
@@ -30,8 +30,8 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def put(files: tuple[str, ...], key: str | None, as_json: bool) -> None:
     """Put local files into the object store. Files that are there already, by size and checksum, are left out."""
+    from flows.core.settings import load_settings
     from flows.put import keys_of, put_file
-    from flows.settings import load_settings
     from flows.store import open_store
 
     settings = load_settings()
@@ -50,7 +50,7 @@ def put(files: tuple[str, ...], key: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def ls(prefix: str, as_json: bool) -> None:
     """List the objects whose key begins with PREFIX."""
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
     from flows.source_names import shorten
     from flows.store import key_fault, open_store
 
@@ -74,7 +74,7 @@ def ls(prefix: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def synth(rows: int, seed: int, month: str, as_json: bool) -> None:
     """Make up a month of yellow trips with coordinates and put it into the object store."""
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
     from flows.store import open_store
     from flows.synthetic import put_synthetic_month
 
@@ -92,7 +92,7 @@ def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
 
     A file that `run` would refuse is named on stderr; the command then ends with 1.
     """
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
 
     settings = load_settings()
     reports: list[FileReport] = []
@@ -114,8 +114,8 @@ def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
 
 def _check(file: str, use_minio: bool, settings: Settings) -> list[FileReport]:
     """Reports of one file, or of the files that a glob names."""
+    from flows.core.progress import terminal_progress
     from flows.parameters import experiment_spec
-    from flows.progress import terminal_progress
     from flows.sources import resolve, zone_table_or_fault
     from flows.steps.check import check_file
     from flows.store import open_store
@@ -152,8 +152,8 @@ def _report_lines(report: FileReport) -> Iterator[str]:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def fetch(service: str, months: tuple[str, ...], as_json: bool) -> None:
     """Download months of trips, and the zone table, from TLC into the object store."""
+    from flows.core.settings import load_settings
     from flows.fetch import Fetched, check_month, fetch_month
-    from flows.settings import load_settings
     from flows.store import open_store
 
     for month in months:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from flows.cli.common import debugging
-from flows.errors import PrefectServerError, TaxiFlowsError
+from flows.core.errors import PrefectServerError, TaxiFlowsError
 
 if TYPE_CHECKING:
+    from flows.core.settings import Settings
     from flows.model import ExperimentSpec
-    from flows.settings import Settings
 
 Result = TypeVar("Result")
 
@@ -61,7 +61,7 @@ def refuse_missing_source(spec: ExperimentSpec) -> None:
     Raises:
         SourceError: it is not there.
     """
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
     from flows.sources import resolve
     from flows.store import open_store
 

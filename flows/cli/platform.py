@@ -61,8 +61,8 @@ def apply(dry_run: bool, wait_seconds: float, declarations: Path, context: str |
     Needs PREFECT_API_URL and PREFECT_API_AUTH_STRING. What earlier runs made and is no longer declared is deleted;
     nothing else is touched.
     """
+    from flows.core.settings import load_settings
     from flows.operator.platform import Platform, reconcile
-    from flows.settings import load_settings
 
     where = Platform(declarations, load_settings(), context, flows_namespace)
     changes = reconcile(where, wait_seconds, lambda text: click.echo(text, err=True), _print_change, dry_run=dry_run)
@@ -97,9 +97,9 @@ def operate(port: int, context: str | None, platform_namespace: str, flows_names
     """
     import logging
 
+    from flows.core.settings import load_settings
     from flows.operator.platform import Platform
     from flows.operator.service import serve
-    from flows.settings import load_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -128,8 +128,8 @@ def unfreeze(entry: str, context: str | None, flows_namespace: str) -> None:
 
 
 def _mark(entry: str, context: str | None, namespace: str, *, frozen: bool) -> None:
+    from flows.core.settings import load_settings
     from flows.operator.platform import Platform, mark
-    from flows.settings import load_settings
 
     mark(Platform(Path(), load_settings(), context, namespace), entry, frozen=frozen)
     click.echo(f"{entry} is left as it is." if frozen else f"{entry} is brought to what is declared again.")
@@ -180,10 +180,10 @@ def forward(context: str | None, platform_namespace: str) -> None:
 @_platform_namespace_option
 def backup(folder: Path, context: str | None, platform_namespace: str) -> None:
     """Copy Prefect's database, months and records into the new folder DIR."""
+    from flows.core.settings import load_settings
     from flows.operator import backup as operator
     from flows.operator.kube import connect
     from flows.operator.kubectl import Kubectl
-    from flows.settings import load_settings
 
     operator.backup(folder, Kubectl(context, platform_namespace), connect(context), load_settings(), click.echo)
 
@@ -195,10 +195,10 @@ def backup(folder: Path, context: str | None, platform_namespace: str) -> None:
 @_platform_namespace_option
 def restore(folder: Path, force: bool, context: str | None, platform_namespace: str) -> None:
     """Bring a backup back; Prefect's server is stopped meanwhile."""
+    from flows.core.settings import load_settings
     from flows.operator import backup as operator
     from flows.operator.kube import connect
     from flows.operator.kubectl import Kubectl
-    from flows.settings import load_settings
 
     kubectl = Kubectl(context, platform_namespace)
     operator.restore(folder, kubectl, connect(context), load_settings(), click.echo, force)

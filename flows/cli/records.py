@@ -11,9 +11,9 @@ import click
 
 from flows.cli.common import Row, TaxiGroup, echo, print_models, print_rows
 from flows.cli.report import show as show_record
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
+from flows.core.text import printable
 from flows.outputs import check_file
-from flows.text import printable
 
 if TYPE_CHECKING:
     from flows.diff import RecordDiff
@@ -62,8 +62,8 @@ def ls(since: str | None, adapter: str | None, source: str | None, sort: str | N
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else.")
 def show(record_id: str, as_json: bool) -> None:
     """Show one record: of an experiment, sweep, comparison or aggregate."""
+    from flows.core.settings import load_settings
     from flows.find import find_record
-    from flows.settings import load_settings
     from flows.store import open_store
 
     settings = load_settings()
@@ -84,9 +84,9 @@ def diff(first: str, second: str, as_json: bool) -> None:
     How far their labels agree (adjusted Rand) is found by clustering again, where both used the same points and the
     source is still there.
     """
+    from flows.core.settings import load_settings
     from flows.diff import diff as compare
     from flows.records import read_record
-    from flows.settings import load_settings
     from flows.store import open_store
 
     settings = load_settings()
@@ -126,7 +126,7 @@ def _browse(
 ) -> PeriodRecords:
     """Read records; those that can't be read are named on stderr."""
     from flows.browse import Query, browse
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
     from flows.store import open_store
 
     settings = load_settings()

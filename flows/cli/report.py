@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.cli.common import TaxiCommand, stdout_console
+from flows.core.text import printable
 from flows.outputs import check_file, writing
-from flows.text import printable
 
 if TYPE_CHECKING:
     from flows.find import AnyRecord
@@ -68,9 +68,9 @@ def show(record: AnyRecord, location: str) -> None:
 
 def write_page(record: AnyRecord, path: Path) -> None:
     """Write the report of a record, with what the store has beside it."""
+    from flows.core.settings import load_settings
     from flows.report.gather import gather
     from flows.report.page import write_report
-    from flows.settings import load_settings
     from flows.store import open_store
 
     settings = load_settings()
@@ -89,8 +89,8 @@ def write_page(record: AnyRecord, path: Path) -> None:
 )
 def report(record_id: str, output: Path) -> None:
     """Write the report of an experiment, sweep, comparison or aggregate."""
+    from flows.core.settings import load_settings
     from flows.find import find_record, latest_record
-    from flows.settings import load_settings
     from flows.store import open_store
 
     check_file("--output", output, SUFFIXES)

@@ -64,8 +64,8 @@ def experiment_command(name: str, pipeline: Pipeline, summary: str, source: clic
         labels: Path | None,
         clusters: Path | None,
     ) -> None:
+        from flows.core.settings import load_settings
         from flows.parameters import experiment_spec
-        from flows.settings import load_settings
 
         spec = experiment_spec(
             data_source=data_source,

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from flows.cli.launch import check_prefect, import_libraries, launch, refuse_missing_source
 from flows.cli.options import DataCommand, DataOptions, data_options, is_names, is_numbers, list_option
 from flows.cli.report import check_report, finish, output_options
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 if TYPE_CHECKING:
     from flows.sweep_model import AutoGrid, GridSpec
@@ -259,7 +259,7 @@ def _refuse_own_grid(ctx: click.Context, resume: str) -> None:
 
 
 def _resumed_grid(sweep_id: str) -> GridSpec:
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
     from flows.store import open_store
     from flows.sweep_store import load_plan
 
@@ -268,8 +268,8 @@ def _resumed_grid(sweep_id: str) -> GridSpec:
 
 
 def _run(grid: GridSpec | AutoGrid, load: Callable[[], Callable[[], Result]]) -> Result:
+    from flows.core.settings import load_settings
     from flows.grid import data_spec
-    from flows.settings import load_settings
 
     check_prefect(load_settings())
     refuse_missing_source(data_spec(grid))

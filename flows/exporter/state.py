@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from flows.atomic import replacing
-from flows.errors import ExporterError, ExporterStateError
+from flows.core.atomic import replacing
+from flows.core.errors import ExporterError, ExporterStateError
 from flows.exporter.counts import Attempt, Series, State
 from flows.exporter.events import LONGEST_LABEL, POD_REASONS, STATUSES
 from flows.metrics import DURATION_BUCKETS_SECONDS

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flows.errors import ClusterError
+from flows.core.errors import ClusterError
 from flows.operator.kube import Cluster
 from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
 from flows.operator.release import IMAGE_VARIABLES, release_values

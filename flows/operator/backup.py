@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from flows.errors import ParameterError, PlatformError, StoreError
+from flows.core.errors import ParameterError, PlatformError, StoreError
+from flows.core.settings import Settings
 from flows.operator.kube import Cluster
 from flows.operator.kubectl import Kubectl
-from flows.settings import Settings
 from flows.source_names import shorten
 from flows.store import LocalStore, ObjectStore, key_fault
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from flows.errors import ClusterError
+from flows.core.errors import ClusterError
 
 if TYPE_CHECKING:
     from flows.operator.faults import Faults

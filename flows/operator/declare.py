@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from flows.errors import DeclarationError
+from flows.core.errors import DeclarationError
 from flows.operator.deployments import load_deployments
 from flows.operator.state import MANAGED_TAG, AutomationState, ConcurrencyLimitState, State
 from flows.operator.values import PlatformValues, checked, parse_yaml, read_text

@@ -13,7 +13,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from flows.errors import DeclarationError
+from flows.core.errors import DeclarationError
 from flows.operator.state import MANAGED_TAG, DeploymentState, JsonObject, ScheduleState, WorkPoolState
 from flows.operator.values import Images, checked, parse_yaml, read_text
 from flows.operator.work_pools import variables_of

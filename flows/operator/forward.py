@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
-from flows.errors import ClusterError
+from flows.core.errors import ClusterError
 from flows.operator.access import SERVICES, Service
 from flows.operator.kubectl import Kubectl
 

@@ -6,7 +6,7 @@ import logging
 import time
 from contextlib import suppress
 
-from flows.errors import ClusterError, DeclarationError, PlatformError
+from flows.core.errors import ClusterError, DeclarationError, PlatformError
 from flows.operator.kube import Reference
 from flows.operator.platform import Platform, reconcile
 from flows.operator.prefect_api import post_passed

@@ -8,8 +8,8 @@ from typing import Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.atomic import replacing
-from flows.errors import PlatformError
+from flows.core.atomic import replacing
+from flows.core.errors import PlatformError
 from flows.operator.kube import Cluster
 from flows.operator.state import Kind
 from flows.operator.values import checked, parse_yaml

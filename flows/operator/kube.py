@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.errors import ClusterError, ClusterRefusalError
+from flows.core.errors import ClusterError, ClusterRefusalError
 from flows.operator.pace import Pace
 from flows.operator.state import JsonObject
 

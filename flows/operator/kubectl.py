@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.errors import ClusterError
+from flows.core.errors import ClusterError
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from flows.core.settings import Settings
 from flows.operator.declare import load_declared
 from flows.operator.inventory import ConfigMapInventory, FileInventory, InventoryStore, parse_entry
 from flows.operator.kube import Cluster, connect
@@ -16,7 +17,6 @@ from flows.operator.reconcile import Change, apply, plan
 from flows.operator.release import release_values
 from flows.operator.values import PlatformValues, parse_values, read_text
 from flows.operator.wait import wait_for_prefect_api
-from flows.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.events.schemas.events import Event, Resource
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException, PrefectHTTPStatusError
 
-from flows.errors import PrefectApiError, TaxiFlowsError
+from flows.core.errors import PrefectApiError, TaxiFlowsError
 from flows.operator.declare import automation_state
 from flows.operator.state import (
     AutomationState,

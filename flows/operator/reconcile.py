@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from flows.errors import PlatformError
+from flows.core.errors import PlatformError
 from flows.operator.inventory import Inventory, InventoryStore
 from flows.operator.state import Kind, State, WorkPoolState
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.errors import DeclarationError
+from flows.core.errors import DeclarationError
 from flows.operator.kube import Cluster
 from flows.operator.values import Images, PlatformValues, parse_values
 

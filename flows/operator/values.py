@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from flows.errors import DeclarationError
+from flows.core.errors import DeclarationError
 
 _CPU = re.compile(r"(\d+(?:\.\d+)?)(m?)")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 from prefect.settings import get_current_settings
 
-from flows.errors import PrefectApiError
+from flows.core.errors import PrefectApiError
 
 _PAUSE_SECONDS = 2.0
 _TIMEOUT_SECONDS = 5.0

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from prefect.utilities.templating import find_placeholders
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from flows.errors import DeclarationError
+from flows.core.errors import DeclarationError
 from flows.operator.state import WorkPoolState
 from flows.operator.values import PlatformValues, WorkPoolSize, checked, parse_yaml, read_text
 

@@ -19,7 +19,7 @@ from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.settings import Settings
+    from flows.core.settings import Settings
     from flows.store import ObjectStore
 
 _LOG = logging.getLogger("flows")

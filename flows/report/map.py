@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from flows.core.crs import LONG_ISLAND_M, to_metres
 from flows.report.figure import HOT, HOT_FILL, HOT_HULL, LAND, OUTLINE, SURFACE, Chart, label, new_figure
-from flows.steps.crs import LONG_ISLAND_M, to_metres
 from flows.steps.zones import TLC_CRS
 
 if TYPE_CHECKING:

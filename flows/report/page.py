@@ -19,8 +19,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from flows import __version__
-from flows.atomic import replacing
-from flows.errors import ParameterError
+from flows.core.atomic import replacing
+from flows.core.errors import ParameterError
 from flows.model import ExperimentRecord
 from flows.report import aggregate_tables, run_charts, summary, sweep_charts, tables
 from flows.report.content import ReportContent

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from flows.model import CityBox, CoordinateType, ExperimentRecord
+from flows.core.settings import CityBox
+from flows.model import CoordinateType, ExperimentRecord
 from flows.steps.rank import METRICS
 from flows.sweep_model import Group, PairedTest, Statistic, Trend
 

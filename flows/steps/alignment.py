@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from flows.errors import RowError
+from flows.core.errors import RowError
 from flows.steps.dialects import Role, Rule, dialect_table
 from flows.steps.table import Sample, Table
 

@@ -6,20 +6,10 @@ from collections import Counter
 
 import numpy as np
 
-from flows.model import (
-    INT64_MAX,
-    BadRows,
-    CityBox,
-    DropReason,
-    End,
-    ExperimentSpec,
-    Frozen,
-    Kind,
-    SourceFile,
-    TripBatch,
-)
-from flows.progress import NO_PROGRESS, Progress
-from flows.settings import Settings
+from flows.core.frozen import INT64_MAX, Frozen
+from flows.core.progress import NO_PROGRESS, Progress
+from flows.core.settings import CityBox, Settings
+from flows.model import BadRows, DropReason, End, ExperimentSpec, Kind, SourceFile, TripBatch
 from flows.steps.dialects import Role, Service
 from flows.steps.ingest import roles_to_read, stream
 from flows.steps.layout import Layout, read_layout

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.adapters.memory import check_memory
 from flows.adapters.protocol import Fit
 from flows.adapters.registry import get_adapter
+from flows.core.settings import Settings
 from flows.model import Clustering, ExperimentSpec, Points
-from flows.resources import check_memory
-from flows.settings import Settings
 from flows.steps.measure import measured
 
 if TYPE_CHECKING:

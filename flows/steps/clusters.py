@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import shapely
 from numpy.typing import NDArray
 
+from flows.core.crs import to_metres
 from flows.model import UNITS_PER_METRE, Points
-from flows.steps.crs import to_metres
 
 if TYPE_CHECKING:
     import pandas as pd

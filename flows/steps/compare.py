@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from flows.core.settings import Settings
 from flows.model import Clustering, ExperimentSpec, Points, Quality
-from flows.settings import Settings
 from flows.steps.agreement import SAME, Likeness, likeness
 from flows.steps.compare_process import AdapterProcess, share
 from flows.steps.evaluate import Sample, evaluate

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import numpy as np
 
-from flows.errors import TaxiFlowsError
-from flows.model import ExperimentSpec, Frozen
-from flows.settings import Settings, load_settings
+from flows.core.errors import TaxiFlowsError
+from flows.core.frozen import Frozen
+from flows.core.settings import Settings, load_settings
+from flows.model import ExperimentSpec
 from flows.steps.cluster import cluster_places
 
 if TYPE_CHECKING:

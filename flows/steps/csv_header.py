@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-from flows.errors import DialectError, UnreadableFileError
+from flows.core.errors import DialectError, UnreadableFileError
 from flows.model import SourceFile
 from flows.steps.csv_hints import DECIMAL_COMMA, SEPARATORS
 from flows.steps.csv_lines import MAX_LINE_BYTES, LineEnd, LongLineError, cut, ended_by_lf, line_end_of

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from flows.errors import RowError
+from flows.core.errors import RowError
 from flows.model import SourceFile
 from flows.steps.csv_lines import Line
 

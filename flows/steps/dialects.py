@@ -11,7 +11,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from flows.model import Clock, End, Frozen
+from flows.core.frozen import Frozen
+from flows.model import Clock, End
 
 Role = Literal[
     "pickup_lon",

@@ -6,8 +6,8 @@ import platform
 from importlib import metadata
 
 from flows import __version__
+from flows.core.settings import Settings
 from flows.model import Environment
-from flows.settings import Settings
 
 LIBRARIES = (
     "joblib",

@@ -11,8 +11,8 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from flows.atomic import replacing
-from flows.errors import ParameterError
+from flows.core.atomic import replacing
+from flows.core.errors import ParameterError
 from flows.model import Points
 from flows.steps.clusters import SCHEMA, to_parquet
 

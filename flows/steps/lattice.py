@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from pyproj import Transformer
 
-from flows.steps.crs import LONG_ISLAND_M, WGS84
+from flows.core.crs import LONG_ISLAND_M, WGS84
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

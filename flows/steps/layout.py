@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from flows.errors import DialectError, SourceError
+from flows.core.errors import DialectError, SourceError
 from flows.model import End, Kind, SourceFile
 from flows.steps.alignment import check_aligned, check_not_swapped, check_values, is_missing
 from flows.steps.columns import has_nonzero, has_value

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.errors import MostlyDroppedError
+from flows.core.errors import MostlyDroppedError
+from flows.core.limits import check_points, memory_limit
+from flows.core.settings import CityBox, Settings
 from flows.kernels.threads import threads
-from flows.model import CityBox, ExperimentSpec, Points, TripBatch, TripSource
-from flows.resources import check_points, memory_limit
-from flows.settings import Settings
+from flows.model import ExperimentSpec, Points, TripBatch, TripSource
 from flows.steps.pool import Pool, by_coordinates, by_zone
 from flows.steps.projection import grid_projection
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import ClusterCounts, Metric, Performance, Quality
 from flows.sweep_model import Cell
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.errors import RowError, UnreadableFileError
+from flows.core.errors import RowError, UnreadableFileError
 from flows.model import SourceFile
 from flows.steps.columns import is_text, plain, shown
 from flows.steps.range_file import RangeFile

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flows.errors import UnreadableFileError
+from flows.core.errors import UnreadableFileError
+from flows.core.settings import Settings
 from flows.model import (
     BadRows,
     ClusterCounts,
@@ -28,7 +29,6 @@ from flows.model import (
     TripSource,
 )
 from flows.records import clusters_key, new_id, record_key
-from flows.settings import Settings
 from flows.steps.clusters import cluster_table, to_parquet
 from flows.steps.lattice import lattice_note
 from flows.store.protocol import ObjectStore

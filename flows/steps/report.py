@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from flows.core.text import printable
 from flows.model import DIFFERING_NOTE, ExperimentRecord, FileFingerprint, Metric
 from flows.source_names import months_in_words
-from flows.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

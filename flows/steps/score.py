@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.model import ONE_BLOB_NOTE, ClusterCounts, Clustering, Metric, Performance, Points, Quality, ScoreSettings
+from flows.core.settings import ScoreSettings
+from flows.model import ONE_BLOB_NOTE, ClusterCounts, Clustering, Metric, Performance, Points, Quality
 from flows.steps.measure import MIN_PEAK_BYTES
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from flows.adapters.registry import get_adapter
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import Points
 from flows.steps.evaluate import Sample, draw_sample
 from flows.sweep_model import AUTO_FACTORS, KDistances

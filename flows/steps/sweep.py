@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from flows.adapters.memory import check_memory
 from flows.adapters.protocol import CellFit
 from flows.adapters.registry import get_adapter
-from flows.errors import TaxiFlowsError
+from flows.core.errors import TaxiFlowsError
+from flows.core.settings import Settings
 from flows.model import Clustering, ExperimentSpec, Points
-from flows.resources import check_memory
-from flows.settings import Settings
 from flows.steps.evaluate import Sample, evaluate_many
 from flows.steps.measure import Cost, measured
 from flows.steps.score import Scores, score

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flows.core.text import printable, printable_lines
 from flows.model import DIFFERING_NOTE, ONE_BLOB_NOTE, FileFingerprint, Metric
 from flows.steps.rank import METRICS
 from flows.steps.report import in_all
 from flows.sweep_model import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
-from flows.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

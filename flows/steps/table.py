@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
-from flows.errors import RowError, SourceNotFoundError, UnreadableFileError
+from flows.core.errors import RowError, SourceNotFoundError, UnreadableFileError
 from flows.model import SourceFile
 
 ValueType = Literal["number", "zone", "time"]

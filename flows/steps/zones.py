@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely.geometry import shape
 
-from flows.errors import ZoneTableError
-from flows.steps.crs import WGS84
+from flows.core.crs import WGS84
+from flows.core.errors import ZoneTableError
 
 TLC_CRS = "EPSG:2263"
 """NAD83 / New York Long Island, US survey feet: what TLC's zones are drawn in."""

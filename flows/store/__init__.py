@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.errors import SettingsError
+from flows.core.errors import SettingsError
 from flows.store.local import LocalStore
 from flows.store.protocol import MAX_KEY_BYTES, ObjectInfo, ObjectStore, key_fault
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.core.settings import Settings
 
 __all__ = ["MAX_KEY_BYTES", "LocalStore", "ObjectInfo", "ObjectStore", "key_fault", "open_store"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError, MaxRetryError
 
-from flows.errors import StoreAccessError, StoreError
+from flows.core.errors import StoreAccessError, StoreError
 
 MISSING_OBJECT = {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}
 _WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}

@@ -14,8 +14,8 @@ from io import BufferedRandom, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from flows.atomic import PARTIAL_SUFFIX, is_partial, remove_abandoned, replacing
-from flows.errors import StoreError
+from flows.core.atomic import PARTIAL_SUFFIX, is_partial, remove_abandoned, replacing
+from flows.core.errors import StoreError
 from flows.store.protocol import NO_TAGS, ObjectInfo, Sent, check_names
 
 _CHUNK_BYTES = 1 << 20

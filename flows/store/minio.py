@@ -24,7 +24,7 @@ from minio.error import S3Error
 from urllib3.exceptions import MaxRetryError, NameResolutionError, ProtocolError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
-from flows.errors import StoreError
+from flows.core.errors import StoreError
 from flows.model import RemoteContent
 from flows.store.faults import MISSING_OBJECT, Request, in_words
 from flows.store.protocol import NO_TAGS, ObjectInfo, Sent, check_names

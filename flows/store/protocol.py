@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from flows.errors import StoreError
+from flows.core.errors import StoreError
 from flows.model import RemoteContent
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})

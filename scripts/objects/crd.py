@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import JsonValue
 
-from flows.model import INT64_MAX
+from flows.core.frozen import INT64_MAX
 from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
 from flows.operator.objects.status import Status
 from flows.operator.state import JsonObject

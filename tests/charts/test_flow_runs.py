@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import OperatorSettings
+from flows.core.settings import OperatorSettings
 from tests.charts.charts import REQUIRED, Object, Values, env_of, named, objects, pods
 
 pytestmark = pytest.mark.charts

@@ -22,7 +22,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
-from flows.settings import MinioSettings, Settings
+from flows.core.settings import MinioSettings, Settings
 from flows.store import ObjectStore, open_store
 from tests.cluster.faults import FAULT, Outcome
 from tests.cluster.kube import PLATFORM, forwarded, get, run

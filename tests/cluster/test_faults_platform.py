@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
-from flows.errors import StoreError
+from flows.core.errors import StoreError
 from flows.store import ObjectStore
 from tests.cluster.conftest import connected, put_months, root_of_minio
 from tests.cluster.faults import (

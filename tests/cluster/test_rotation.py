@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from flows.errors import StoreError
+from flows.core.errors import StoreError
 from tests.cluster.conftest import connected, opened_store, platform_env
 from tests.cluster.faults import BOUND_SECONDS, EXPERIMENT, LONG_GRID, SETTING, SWEEP, until_a_child_runs
 from tests.cluster.kube import run

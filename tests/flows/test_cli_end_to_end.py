@@ -16,9 +16,9 @@ from prefect.settings import PREFECT_API_URL
 from sklearn.metrics import adjusted_rand_score
 
 from flows.cli import main
+from flows.core.settings import load_settings
 from flows.evaluation_flows import evaluation_pipeline
 from flows.model import ExperimentRecord
-from flows.settings import load_settings
 from flows.store import open_store
 from flows.synthetic import put_synthetic_month, write_synthetic_month
 from tests.conftest import REPOSITORY

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from examples import basic_flow, parallel_flow, retry_flow
-from flows.errors import SourceNotFoundError, StoreError
-from flows.settings import load_settings
+from flows.core.errors import SourceNotFoundError, StoreError
+from flows.core.settings import load_settings
 from flows.store import LocalStore, ObjectInfo, open_store
 from flows.synthetic import put_synthetic_month, write_synthetic_month
 

@@ -10,13 +10,13 @@ import pytest
 from prefect import State
 from sklearn.cluster import DBSCAN
 
-from flows.errors import ParameterError, SourceNotFoundError
+from flows.core.errors import ParameterError, SourceNotFoundError
+from flows.core.settings import load_settings
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.outcome import Outcome
 from flows.records import read_record
 from flows.result import ExperimentResult
-from flows.settings import load_settings
 from flows.steps.projection import project
 from flows.store import open_store
 from tests.flows.artifacts import artifact

@@ -20,11 +20,11 @@ from prefect.workers.process import ProcessWorker
 from sklearn.metrics import adjusted_rand_score
 
 from flows.compare_tasks import compare_kept
-from flows.errors import ParameterError, SourceNotFoundError, SweepFailedError
+from flows.core.errors import ParameterError, SourceNotFoundError, SweepFailedError
+from flows.core.settings import Settings, load_settings
 from flows.grid import grid_spec
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
 from flows.records import read_record
-from flows.settings import Settings, load_settings
 from flows.store import ObjectStore, open_store
 from flows.sweep_model import ComparisonRecord, GridSpec, SweepRecord
 from flows.sweep_store import Folder, SweepPlan

@@ -19,8 +19,8 @@ from prefect import Flow
 from prefect.cli._app import _app as prefect_command
 
 from flows.cli import main
+from flows.core.settings import load_settings
 from flows.records import list_records
-from flows.settings import load_settings
 from flows.store import open_store
 from flows.synthetic import write_synthetic_month
 

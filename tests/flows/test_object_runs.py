@@ -11,7 +11,7 @@ from prefect import task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.states import AwaitingRetry, Failed
 
-from flows.errors import ObjectError, RunRefusedError
+from flows.core.errors import ObjectError, RunRefusedError
 from flows.experiment_pipeline import experiment_pipeline
 from flows.operator.faults import Faults
 from flows.operator.objects.runs import FlowRuns

@@ -25,7 +25,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.cli import main
-from flows.errors import PrefectApiError
+from flows.core.errors import PrefectApiError
 from flows.operator.prefect_api import prefect_client
 from tests.conftest import REPOSITORY
 from tests.flows.deploying import deploy, empty

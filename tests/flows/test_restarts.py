@@ -14,7 +14,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry
 
 from flows.aggregate_results import aggregate_results_flow
-from flows.errors import TaxiFlowsError
+from flows.core.errors import TaxiFlowsError
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow

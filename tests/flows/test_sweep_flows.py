@@ -18,13 +18,13 @@ from prefect.settings import PREFECT_API_URL
 from flows.adapters.protocol import CellFit
 from flows.adapters.sklearn_sequential import SklearnAdapter
 from flows.aggregate_results import aggregate_results_flow
-from flows.errors import ParameterError, SourceNotFoundError, SweepFailedError
+from flows.core.errors import ParameterError, SourceNotFoundError, SweepFailedError
+from flows.core.settings import Settings, load_settings
 from flows.evaluation_flows import evaluation_pipeline
 from flows.outcome import Outcome
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
 from flows.records import list_records, read_record
 from flows.scheduled_flows import daily_adapter_comparison_flow, weekly_parameter_sweep_flow
-from flows.settings import Settings, load_settings
 from flows.steps.rank import best
 from flows.steps.record import record
 from flows.store import ObjectStore, open_store

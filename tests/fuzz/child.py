@@ -29,7 +29,7 @@ def case(kind: str, seed: int, number: int) -> tuple[bytes, Random]:
 
 def outcome(kind: str, seed: int, number: int, folder: Path) -> str:
     """`ok`, `refused: ` and the message, or `fault: ` and the traceback."""
-    from flows.errors import TaxiFlowsError
+    from flows.core.errors import TaxiFlowsError
     from tests.fuzz.kinds import KINDS
 
     content, random = case(kind, seed, number)

@@ -64,9 +64,9 @@ def _zones(random: Random) -> bytes:
 
 def _trips(suffix: str) -> Callable[[bytes, Path, Random], None]:
     def run(content: bytes, folder: Path, random: Random) -> None:
+        from flows.core.settings import load_settings
         from flows.model import SourceFile
         from flows.parameters import experiment_spec
-        from flows.settings import load_settings
         from flows.steps.check import check_file
         from flows.steps.ingest import open_source
 
@@ -95,8 +95,8 @@ def _read_zones(content: bytes, folder: Path, random: Random) -> None:
 
 def _read_records(content: bytes, folder: Path, random: Random) -> None:
     from flows.browse import Query, browse
+    from flows.core.settings import load_settings
     from flows.flat import export_records
-    from flows.settings import load_settings
     from flows.steps.report import to_text
     from flows.store import open_store
 
@@ -126,7 +126,7 @@ def _read_state(content: bytes, folder: Path, random: Random) -> None:
 
 
 def _read_settings(content: bytes, folder: Path, random: Random) -> None:
-    from flows.settings import load_settings
+    from flows.core.settings import load_settings
 
     words = content.decode(errors="surrogateescape").split("\0")
     with mock.patch.dict(os.environ, dict(zip(words[::2], words[1::2], strict=False))):
@@ -168,7 +168,7 @@ def _call(content: bytes, folder: Path, random: Random) -> None:
     """As a person's terminal has it: the trips lie in the working folder, and output can't hold every character."""
     from flows import embedded
     from flows.cli import main
-    from flows.errors import PrefectServerError, TaxiFlowsError
+    from flows.core.errors import PrefectServerError, TaxiFlowsError
 
     (folder / "trips.csv").write_bytes(inputs.csv_text(0, "\n", 0))
     no_server = mock.patch.object(embedded, "start_prefect_api", side_effect=PrefectServerError("no server here"))

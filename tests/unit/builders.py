@@ -10,8 +10,8 @@ import pandas as pd
 import shapely
 from pyproj import Transformer
 
+from flows.core.settings import CityBox, ScoreSettings
 from flows.model import (
-    CityBox,
     ClusterCounts,
     Environment,
     ExperimentRecord,
@@ -22,7 +22,6 @@ from flows.model import (
     PointCounts,
     Quality,
     RecordedSettings,
-    ScoreSettings,
 )
 from flows.sweep_model import (
     AggregateRecord,

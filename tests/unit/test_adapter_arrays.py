@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from flows.adapters.registry import adapter_names, get_adapter
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 POINTS = np.round(np.random.default_rng(0).normal(0, 100, (300, 2)) * 1024) / 1024
 WEIGHTS = np.random.default_rng(1).integers(1, 4, 300)

@@ -21,7 +21,7 @@ from flows.adapters.registry import get_adapter
 from flows.adapters.sklearn_parallel import SklearnParallelAdapter
 from flows.adapters.sklearn_sequential import SklearnAdapter
 from flows.adapters.tiles import Patch, cut, sort_into_cells, split
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 Points = NDArray[np.float64]
 Weights = NDArray[np.int64]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
+from flows.core.settings import CityBox, ScoreSettings, Settings, load_settings
 from flows.model import (
-    CityBox,
     ClusterCounts,
     Environment,
     ExperimentRecord,
@@ -25,11 +25,9 @@ from flows.model import (
     PointCounts,
     Quality,
     RecordedSettings,
-    ScoreSettings,
 )
 from flows.period import days_before, last_days, load_period, refuse_empty
 from flows.records import clusters_key, new_id, record_key
-from flows.settings import Settings, load_settings
 from flows.steps.aggregate import MAIN_METRICS, Aggregate, aggregate, bootstrap_intervals
 from flows.store import LocalStore
 from flows.sweep_model import Group, PairedTest, Statistic, Trend

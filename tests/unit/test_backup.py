@@ -11,12 +11,12 @@ from typing import cast
 import pytest
 from minio import Minio
 
-from flows.errors import ClusterError, ParameterError, PlatformError
+from flows.core.errors import ClusterError, ParameterError, PlatformError
+from flows.core.settings import load_settings
 from flows.operator import backup as module
 from flows.operator.backup import backup, restore
 from flows.operator.kube import Cluster
 from flows.operator.kubectl import Kubectl
-from flows.settings import load_settings
 from flows.store import LocalStore
 from flows.store.minio import MinioStore
 from tests.unit.s3_server import KEYS, s3_server

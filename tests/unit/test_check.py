@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.errors import RowError, SourceError
+from flows.core.errors import RowError, SourceError
+from flows.core.settings import Settings
 from flows.model import SourceFile
-from flows.settings import Settings
 from flows.steps.check import FileReport, check_file
 
 ZONE_IDS = frozenset(range(1, 264)) - {57, 104, 105}

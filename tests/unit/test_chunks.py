@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.chunks import FanOut, cut, fan_out
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.grid import cell_specs, grid_spec
 from flows.sweep_model import GridSpec
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from flows.cli import main
 from flows.cli.common import INTERRUPTED, TaxiCommand, environment, print_rows
-from flows.errors import ParameterError, StoreError
+from flows.core.errors import ParameterError, StoreError
 from flows.parameters import experiment_spec
 
 

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli import main
+from flows.core.settings import load_settings
+from flows.core.text import printable
 from flows.diff import RecordDiff
 from flows.find import latest_record
 from flows.flat import flat_row
 from flows.model import ExperimentRecord, Metric
 from flows.period import load_period
-from flows.settings import load_settings
 from flows.store import open_store
-from flows.text import printable
 from tests.unit.builders import CREATED, an_experiment_record
 
 GREEN = "green_tripdata_2016-01.parquet"

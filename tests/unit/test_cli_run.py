@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from flows.cli import main
 from flows.cli import run as run_module
+from flows.core.settings import CityBox, ScoreSettings
 from flows.model import (
-    CityBox,
     ClusterCounts,
     Environment,
     ExperimentRecord,
@@ -22,7 +22,6 @@ from flows.model import (
     Performance,
     PointCounts,
     RecordedSettings,
-    ScoreSettings,
 )
 
 

@@ -17,7 +17,7 @@ from flows import aggregate_results, parameter_sweep
 from flows.cli import main
 from flows.cli import sweeps as sweeps_module
 from flows.cli.options import ListOption, is_names, is_numbers, list_option
-from flows.settings import load_settings
+from flows.core.settings import load_settings
 from flows.store import open_store
 from flows.sweep_model import ComparisonRecord, KDistances, SweepRecord
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult

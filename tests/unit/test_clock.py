@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.clock import canonical_hours, canonical_weekdays, parse_hours, parse_weekdays
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.operator.objects.schema import ExperimentSpecification
 from flows.parameters import experiment_spec
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from flows.compare_tasks import comparable
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
+from flows.core.settings import load_settings
 from flows.grid import cell_specs, grid_spec
 from flows.model import ClusterCounts, Metric, Performance, Points, Quality
-from flows.settings import load_settings
 from flows.steps import compare_process
 from flows.steps.agreement import MIN_UNIQUE_FOR_SPEED, SAME, TOO_FEW, Likeness, likeness, overall
 from flows.steps.agreement import agreement as agreement_of

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, get_task_stream
 
 from flows.adapters.protocol import Fit
 from flows.adapters.sklearn_parallel import SklearnParallelAdapter
-from flows.errors import DaskError, SettingsError
+from flows.core.errors import DaskError, SettingsError
 
 EPS_M, MIN_SAMPLES = 120.0, 6
 

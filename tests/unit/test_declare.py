@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.errors import DeclarationError
+from flows.core.errors import DeclarationError
 from flows.operator.declare import load_declared
 from flows.operator.state import MANAGED_TAG, AutomationState, ConcurrencyLimitState, DeploymentState, WorkPoolState
 from flows.operator.values import cpus, parse_values

@@ -16,8 +16,8 @@ from prefect.exceptions import ObjectNotFound
 
 from flows import dispatch
 from flows.chunks import FanOut
+from flows.core.errors import DispatchError
 from flows.dispatch import Chunk, Family
-from flows.errors import DispatchError
 
 PARENT, OTHER = UUID(int=1), UUID(int=2)
 SWEEP = "20260131T020304Z-ab12cd34"

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
+from flows.core.settings import load_settings
 from flows.doctor import (
     check_prefect_api,
     check_proxies,
@@ -22,7 +23,6 @@ from flows.doctor import (
     examine,
 )
 from flows.embedded import start_server
-from flows.settings import load_settings
 from tests.unit.file_server import FileServer, serve
 
 NOBODY = "http://127.0.0.1:9"

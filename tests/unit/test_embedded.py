@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.core.errors import PrefectServerError
 from flows.embedded import start_server
-from flows.errors import PrefectServerError
 from flows.prefect_server import locked
 from tests.conftest import REPOSITORY
 

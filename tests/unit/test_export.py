@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from scipy.spatial import ConvexHull
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import CoordinateType, Points
 from flows.steps.clusters import SCHEMA, cluster_table, from_parquet, to_frame, to_parquet
 from flows.steps.export import LABEL_DTYPE, export_clusters, export_labels, label_array

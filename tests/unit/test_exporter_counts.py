@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.errors import ExporterError
+from flows.core.errors import ExporterError
 from flows.exporter import counts as module
 from flows.exporter.counts import ARRIVAL_DELAY, CRASH_GRACE, OTHER, Counts, State
 from flows.exporter.events import STATUSES, Labels, Observation, PodFailed, RunEnded, RunStarted, Status

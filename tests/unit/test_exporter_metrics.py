@@ -21,7 +21,7 @@ from prometheus_client.core import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.cli import main
-from flows.errors import ServingError
+from flows.core.errors import ServingError
 from flows.exporter.collector import ExporterCollector, Own, registry
 from flows.exporter.counts import Counts, State
 from flows.exporter.events import Labels, PodFailed, RunEnded, RunStarted, parse

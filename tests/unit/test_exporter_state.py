@@ -17,7 +17,7 @@ from prefect.client.orchestration import PrefectClient
 from prometheus_client import generate_latest
 from pydantic import JsonValue
 
-from flows.errors import ExporterError, ExporterStateError
+from flows.core.errors import ExporterError, ExporterStateError
 from flows.exporter.collector import ExporterCollector, Own, registry
 from flows.exporter.counts import Counts, State
 from flows.exporter.events import Labels, PodFailed, RunEnded, RunStarted

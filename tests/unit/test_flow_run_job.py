@@ -13,7 +13,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.flow_run_job import FlowRunJob
 from tests.unit.test_work_pools import pool
 

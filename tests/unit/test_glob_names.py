@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.glob_names import Matches, match_files, match_keys
 
 NAMES = (

@@ -14,7 +14,7 @@ from sklearn.cluster import DBSCAN
 from flows.adapters.grid import GridAdapter
 from flows.adapters.protocol import Fit
 from flows.adapters.registry import get_adapter
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.kernels import grid
 from flows.kernels.grid_cells import lay_out, survey
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.grid import MAX_CELLS, cell_specs, data_spec, grid_spec
 from flows.parameters import experiment_spec
 from flows.sweep_model import AutoGrid, GridSpec

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from flows.errors import ClusterError, PrefectApiError, TaxiFlowsError
+from flows.core.errors import ClusterError, PrefectApiError, TaxiFlowsError
 from flows.metrics import KUBERNETES_REQUESTS
 from flows.operator import healing, service
 from flows.operator.healing import Healing

@@ -28,7 +28,7 @@ LIGHT_MODULES = [
     "flows.diff",
     "flows.find",
     "flows.flat",
-    "flows.errors",
+    "flows.core.errors",
     "flows.model",
     "flows.operator.access",
     "flows.operator.build_steps",
@@ -37,7 +37,7 @@ LIGHT_MODULES = [
     "flows.outcome",
     "flows.parameters",
     "flows.push",
-    "flows.settings",
+    "flows.core.settings",
     "flows.store",
 ]
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.core.settings import Settings
 from flows.model import NO_TIME, CoordinateType, ExperimentSpec, SourceFile, TripBatch, TripSource
-from flows.settings import Settings
 from flows.steps.ingest import open_source
 from flows.steps.table import ChunkSize
 

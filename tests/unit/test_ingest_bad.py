@@ -9,9 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.errors import DialectError, ParameterError, RowError, SourceError, SourceNotFoundError, UnreadableFileError
+from flows.core.errors import (
+    DialectError,
+    ParameterError,
+    RowError,
+    SourceError,
+    SourceNotFoundError,
+    UnreadableFileError,
+)
+from flows.core.settings import Settings
 from flows.model import CoordinateType, ExperimentSpec, SourceFile
-from flows.settings import Settings
 from flows.steps.ingest import open_source
 
 HEADER = "vendor_id,pickup_datetime,pickup_longitude,pickup_latitude"

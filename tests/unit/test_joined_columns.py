@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.errors import DialectError, MostlyDroppedError, RowError, SourceError
+from flows.core.errors import DialectError, MostlyDroppedError, RowError, SourceError
+from flows.core.settings import Settings
 from flows.model import ExperimentSpec, Points, SourceFile, TripSource
-from flows.settings import Settings
 from flows.steps.check import check_file
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare

@@ -18,7 +18,7 @@ from kubernetes.client.rest import RESTClientObject, RESTResponse
 from kubernetes.config.incluster_config import InClusterConfigLoader
 from urllib3 import HTTPResponse
 
-from flows.errors import ClusterError
+from flows.core.errors import ClusterError
 from flows.operator.api import BATCH, Api
 from flows.operator.faults import Faults
 from flows.operator.kube import COMPONENT, Cluster, Reference
@@ -194,7 +194,7 @@ def test_the_operator_imports_no_models_of_the_client() -> None:
     program = """
 import sys
 from kubernetes.client import ApiClient, Configuration
-from flows.errors import ClusterError
+from flows.core.errors import ClusterError
 from flows.operator.objects.kube import Objects
 from flows.operator.api import Api
 from flows.operator.backups import Backups

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from flows.errors import SourceNotFoundError
+from flows.core.errors import SourceNotFoundError
+from flows.core.settings import load_settings
 from flows.latest import latest_month, month_of
-from flows.settings import load_settings
 from flows.store import open_store
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.adapters.memory import check_memory
 from flows.adapters.registry import get_adapter
-from flows.errors import MemoryLimitError
-from flows.resources import Cgroups, MemoryLimit, check_memory
-from flows.settings import Settings
+from flows.core.errors import MemoryLimitError
+from flows.core.limits import Cgroups, MemoryLimit
+from flows.core.settings import Settings
 
 NO_CGROUPS = Cgroups(Path("/none"), Path("/none"))
 MIB = 2**20
@@ -49,7 +50,7 @@ def test_what_does_not_fit_is_refused_with_numbers_and_ways_out() -> None:
 
 
 def test_ways_out_name_only_other_adapters_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.resources.adapter_names", lambda: ("sklearn",))
+    monkeypatch.setattr("flows.adapters.memory.adapter_names", lambda: ("sklearn",))
     with pytest.raises(MemoryLimitError) as refused:
         check("sklearn", 100_000, 1 * MIB)
     assert "sklearn_parallel" not in str(refused.value)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from flows.adapters.protocol import Fit
-from flows.errors import OutOfMemoryError, ThreadsError
+from flows.core.errors import OutOfMemoryError, ThreadsError
+from flows.core.refusals import refusals_told
 from flows.kernels import collapse, evaluation, grid, locate
-from flows.refusals import refusals_told
 from flows.run import KernelLoading
 from flows.steps.cluster import check_fit
 

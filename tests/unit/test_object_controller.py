@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from flows.errors import ClusterRefusalError, ObjectError, PrefectApiError, RunRefusedError
+from flows.core.errors import ClusterRefusalError, ObjectError, PrefectApiError, RunRefusedError
 from flows.operator.kube import Reference
 from flows.operator.objects.controller import Controller
 from flows.operator.objects.kube import Objects

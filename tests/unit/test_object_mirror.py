@@ -11,7 +11,7 @@ import pytest
 from kubernetes.client import ApiClient, Configuration
 from pydantic import JsonValue
 
-from flows.errors import ClusterError
+from flows.core.errors import ClusterError
 from flows.operator.api import Api
 from flows.operator.kube import Cluster
 from flows.operator.objects import mirror

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from flows.errors import SettingsError
+from flows.core.errors import SettingsError
+from flows.core.settings import load_settings
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.grid import grid_spec
@@ -27,7 +28,6 @@ from flows.operator.objects.schema import (
 from flows.operator.state import DeploymentState
 from flows.parameter_sweep import parameter_sweep_flow
 from flows.parameters import experiment_spec
-from flows.settings import load_settings
 from scripts.objects.crd import MUTABLE, files, specification
 from tests.readme_parts import REPOSITORY
 from tests.unit.declarations import values

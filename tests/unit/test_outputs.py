@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from flows.atomic import try_to_write
 from flows.cli import main
 from flows.cli import run as run_module
-from flows.errors import OutputError, ParameterError
+from flows.core.atomic import try_to_write
+from flows.core.errors import OutputError, ParameterError
 from flows.outputs import check_file, refuse_to_overwrite, writing
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.experiment_pipeline import experiment_pipeline
 from flows.parameters import check_storable, experiment_spec
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.errors import SourceError
+from flows.core.errors import SourceError
+from flows.core.settings import Settings
 from flows.model import ExperimentSpec, SourceFile
-from flows.settings import Settings
 from flows.steps.ingest import open_source
 from flows.steps.range_file import RangeFile
 from flows.steps.read_parquet import MAX_ROWS

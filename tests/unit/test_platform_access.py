@@ -20,7 +20,7 @@ from kubernetes.client import ApiException
 from pydantic import JsonValue
 
 from flows.cli import main
-from flows.errors import ClusterError, ClusterRefusalError
+from flows.core.errors import ClusterError, ClusterRefusalError
 from flows.operator import kube
 from flows.operator.access import LOGINS, SERVICES, environment, exports
 from flows.operator.api import Api

@@ -14,7 +14,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.errors import PrefectApiError
+from flows.core.errors import PrefectApiError
 from flows.operator.objects.runs import flow_runs
 from flows.operator.objects.status import Run
 from flows.operator.prefect_api import post_passed, prefect_api

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
+from flows.core.errors import SettingsError
 from flows.embedded import start_prefect_api
-from flows.errors import SettingsError
 from flows.prefect_home import check_prefect_home
 
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from flows.errors import MemoryLimitError, MostlyDroppedError
+from flows.core.errors import MemoryLimitError, MostlyDroppedError
+from flows.core.limits import MemoryLimit
+from flows.core.settings import Settings, load_settings
 from flows.model import CoordinateType, ExperimentSpec, Kind, Points, SourceFile, TripBatch, TripSource
 from flows.parameters import experiment_spec
-from flows.resources import MemoryLimit
-from flows.settings import Settings, load_settings
 from flows.steps.prepare import prepare
 from flows.steps.projection import project
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flows.progress import NO_PROGRESS, BarProgress, terminal_progress
+from flows.core.progress import NO_PROGRESS, BarProgress, terminal_progress
 
 
 def test_a_pipe_gets_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from flows.errors import SettingsError
-from flows.model import CityBox
+from flows.core.errors import SettingsError
+from flows.core.settings import CityBox
 from flows.steps.prepare import classify_coordinates
 from flows.steps.projection import grid_projection, pack, project
 

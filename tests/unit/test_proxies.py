@@ -7,7 +7,7 @@ import os
 import httpx
 import pytest
 
-from flows.proxies import bypass_proxies, drop_unusable_proxies, fault, proxies
+from flows.core.proxies import bypass_proxies, drop_unusable_proxies, fault, proxies
 from tests.unit.file_server import FileServer, serve
 
 NOBODY = "http://127.0.0.1:9"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flows.chunks import fan_out
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.flow_decorator import flow
 from flows.grid import grid_spec
 from flows.parameters import experiment_spec, plain

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import ClusterCounts, Metric, Performance, Quality
 from flows.steps.rank import METRICS, best, check_metric, ranking
 from flows.sweep_model import Cell

@@ -10,10 +10,10 @@ import pytest
 from sklearn.cluster import DBSCAN
 
 from flows.adapters.registry import adapter_names, get_adapter
-from flows.errors import SourceError, UnreadableFileError
+from flows.core.errors import SourceError, UnreadableFileError
+from flows.core.settings import load_settings
 from flows.model import Points, SourceFile, eps_to_metres
 from flows.parameters import experiment_spec
-from flows.settings import load_settings
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
 from flows.steps.suggest import suggest

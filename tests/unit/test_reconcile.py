@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from flows.errors import PlatformError, PrefectApiError
+from flows.core.errors import PlatformError, PrefectApiError
 from flows.operator.inventory import Entry, Inventory, parse_entry
 from flows.operator.reconcile import Action, Change, apply, plan
 from flows.operator.state import ConcurrencyLimitState, Kind, State, WorkPoolState

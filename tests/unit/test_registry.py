@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from flows.adapters.registry import adapter_names, get_adapter
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 
 
 def test_every_registered_adapter_can_be_made_and_carries_its_name() -> None:
@@ -28,7 +28,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
 def test_importing_the_registry_imports_no_heavy_library() -> None:
     code = (
-        "import sys, flows.adapters.registry, flows.resources; "
+        "import sys, flows.adapters.registry, flows.core.limits; "
         "print(*{'numpy', 'sklearn', 'numba', 'psutil'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

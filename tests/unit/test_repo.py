@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from flows import __version__
 from flows.cli import main
-from flows.model import ScoreSettings
+from flows.core.settings import ScoreSettings
 from tests.readme_parts import README, REPOSITORY, with_parts
 
 DOCUMENTS = [README, REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.errors import ParameterError
-from flows.resources import Cgroups, memory_limit, n_jobs, usable_cpus
-from flows.settings import Settings
+from flows.core.errors import ParameterError
+from flows.core.limits import Cgroups, memory_limit, n_jobs, usable_cpus
+from flows.core.settings import Settings
 
 GIB = 2**30
 

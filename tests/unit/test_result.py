@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.errors import TaxiFlowsError
+from flows.core.errors import TaxiFlowsError
+from flows.core.settings import load_settings
 from flows.result import ExperimentResult
-from flows.settings import load_settings
 from flows.steps.export import label_array
 from flows.steps.record import Finished, record
 from flows.store import open_store

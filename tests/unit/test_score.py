@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flows.model import ONE_BLOB_NOTE, Clustering, Metric, Points, Quality, ScoreSettings
+from flows.core.settings import ScoreSettings
+from flows.model import ONE_BLOB_NOTE, Clustering, Metric, Points, Quality
 from flows.steps.score import count_clusters, overall_score, performance
 
 

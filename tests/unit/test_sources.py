@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.errors import ParameterError, SourceNotFoundError, UnreadableFileError, ZoneTableError
+from flows.core.errors import ParameterError, SourceNotFoundError, UnreadableFileError, ZoneTableError
+from flows.core.settings import Settings, load_settings
 from flows.model import ExperimentSpec, SourceFile
-from flows.settings import Settings, load_settings
 from flows.sources import require_zone_table, resolve, zone_table
 from flows.store import ObjectStore, open_store
 from flows.store.minio import MinioStore

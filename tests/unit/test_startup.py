@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import flows
-from flows.startup import refuse_other_package
+from flows.core.startup import refuse_other_package
 from tests.conftest import REPOSITORY
 
 
@@ -28,7 +28,7 @@ def test_prefect_sends_no_usage_data_and_says_nothing_of_them() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DO_NOT_TRACK" and name != "CI"}
     environment.pop("PREFECT_SERVER_ANALYTICS_ENABLED", None)
     program = (
-        "import flows.errors\n"
+        "import flows.core.errors\n"
         "from prefect._internal.analytics.enabled import is_telemetry_enabled\n"
         "from prefect.settings import get_current_settings\n"
         "print(is_telemetry_enabled(), get_current_settings().server.analytics_enabled)"

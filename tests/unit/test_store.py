@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import atomic
-from flows.errors import StoreError
-from flows.settings import load_settings
+from flows.core import atomic
+from flows.core.errors import StoreError
+from flows.core.settings import load_settings
 from flows.store import LocalStore, open_store
 
 BUCKET = "taxi-data"

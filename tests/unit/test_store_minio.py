@@ -16,12 +16,12 @@ import pytest
 from minio import Minio
 
 from flows import work
-from flows.errors import SettingsError, StoreAccessError, StoreError
+from flows.core.errors import SettingsError, StoreAccessError, StoreError
+from flows.core.settings import load_settings
 from flows.model import ExperimentRecord
 from flows.parameters import experiment_spec
 from flows.put import put_file
 from flows.run import open_run
-from flows.settings import load_settings
 from flows.store import ObjectInfo, ObjectStore, open_store
 from flows.store import minio as minio_store
 from flows.store.minio import MinioStore

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.model import Kind, Points
 from flows.steps import suggest as step
 from flows.steps.evaluate import Sample, draw_sample

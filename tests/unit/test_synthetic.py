@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows import synthetic
-from flows.errors import ParameterError
+from flows.core.errors import ParameterError
 from flows.synthetic import synthetic_name, write_synthetic_month
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from flows import run as run_module
-from flows.errors import StoreError
+from flows.core.errors import StoreError
+from flows.core.settings import load_settings
 from flows.parameters import experiment_spec
 from flows.records import check_takes_records
 from flows.run import open_run
-from flows.settings import load_settings
 from flows.store import open_store
 
 

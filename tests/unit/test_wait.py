@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from flows.errors import PrefectApiError
+from flows.core.errors import PrefectApiError
 from flows.operator import wait
 from flows.operator.wait import wait_for_prefect_api
 from tests.unit.file_server import FileServer, serve

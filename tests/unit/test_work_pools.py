@@ -27,7 +27,7 @@ from prefect.settings import (
 from prefect.utilities.schema_tools import ValidationError, validate
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
-from flows.errors import DeclarationError
+from flows.core.errors import DeclarationError
 from flows.operator.state import WorkPoolState
 from flows.operator.work_pools import load_work_pools
 from tests.conftest import REPOSITORY

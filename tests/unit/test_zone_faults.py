@@ -10,12 +10,12 @@ from click.testing import CliRunner
 
 from flows import work
 from flows.cli import main
-from flows.errors import ZoneTableError
+from flows.core.errors import ZoneTableError
+from flows.core.progress import NO_PROGRESS
+from flows.core.settings import load_settings
 from flows.model import ExperimentSpec, Kind, TripSource
-from flows.progress import NO_PROGRESS
 from flows.report.gather import gather
 from flows.run import KernelLoading, Run
-from flows.settings import load_settings
 from flows.sources import zone_table_or_fault
 from flows.store import open_store
 from tests.unit.builders import a_sweep_record

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any, get_args
 
-from flows.errors import (
+from flows.core.errors import (
     ClusterError,
     ClusterRefusalError,
     FlowRunGoneError,

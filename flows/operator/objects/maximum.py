@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from kubernetes.utils.quantity import parse_quantity
 
-from flows.errors import TooLargeError
-from flows.settings import OperatorSettings, PodSizes
+from flows.core.errors import TooLargeError
+from flows.core.settings import OperatorSettings, PodSizes
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelling
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, JsonValue, TypeAdapter, ValidationError
 
-from flows.errors import ObjectError, RunRefusedError
+from flows.core.errors import ObjectError, RunRefusedError
 from flows.operator.faults import Faults
 from flows.operator.objects.schema import Specification
 from flows.operator.objects.status import Run

@@ -13,8 +13,9 @@ from pydantic.alias_generators import to_camel
 
 from flows.adapters.registry import adapter_names
 from flows.clock import DASHES, HOURS, WEEKDAYS
-from flows.model import INT64_MAX, CoordinateType
-from flows.settings import PodSizes
+from flows.core.frozen import INT64_MAX
+from flows.core.settings import PodSizes
+from flows.model import CoordinateType
 from flows.steps.rank import METRICS
 
 GROUP, VERSION = "taxi.flows", "v1alpha1"

@@ -10,12 +10,48 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsedError
 
-from flows.errors import SettingsError
-from flows.model import INT64_MAX, CityBox, Frozen, ScoreSettings
+from flows.core.errors import SettingsError
+from flows.core.frozen import INT64_MAX, Frozen
+
+
+class CityBox(Frozen):
+    """Where a trip can begin or end, in WGS84 degrees, bounds included."""
+
+    lon_min: float = Field(-74.30, ge=-180, le=180, description="Western bound, degrees.")
+    lon_max: float = Field(-73.65, ge=-180, le=180, description="Eastern bound, degrees.")
+    lat_min: float = Field(40.45, ge=-90, le=90, description="Southern bound, degrees.")
+    lat_max: float = Field(40.95, ge=-90, le=90, description="Northern bound, degrees.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> CityBox:
+        if not (self.lon_min < self.lon_max and self.lat_min < self.lat_max):
+            raise ValueError("the box is empty: each minimum must be below its maximum")
+        return self
+
+
+class ScoreSettings(Frozen):
+    """Weights of `overall_score` (its formula: flows.steps.score.overall_score)."""
+
+    quality_weight: float = Field(0.7, ge=0, le=1, description="Share of quality.")
+    performance_weight: float = Field(0.3, ge=0, le=1, description="Share of performance.")
+    silhouette_weight: float = Field(0.5, ge=0, le=1, description="Share of (silhouette + 1) / 2 in quality.")
+    davies_bouldin_weight: float = Field(0.25, ge=0, le=1, description="Share of 1 / (1 + Davies-Bouldin) in quality.")
+    noise_weight: float = Field(0.25, ge=0, le=1, description="Share of 1 - noise ratio in quality.")
+    half_score_seconds: float = Field(10.0, gt=0, description="Seconds per million trips at which performance is 0.5.")
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> ScoreSettings:
+        whole = self.quality_weight + self.performance_weight
+        parts = self.silhouette_weight + self.davies_bouldin_weight + self.noise_weight
+        if abs(whole - 1) > 1e-9 or abs(parts - 1) > 1e-9:
+            raise ValueError(
+                f"weights must add up to 1: quality + performance is {whole}, the parts of quality are {parts}"
+            )
+        return self
 
 
 class MinioSettings(BaseSettings):

@@ -1,4 +1,4 @@
-"""What a run may use: workers and memory, and the guard that refuses work that would not fit.
+"""What a run may use: workers and memory.
 
 In a pod the limits come from the downward API (`TAXI_N_JOBS`, `TAXI_MEMORY_LIMIT_BYTES`), elsewhere from the cgroup
 (v1 or v2) and the machine.
@@ -10,16 +10,10 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from flows.adapters.protocol import Adapter
-from flows.adapters.registry import adapter_names
-from flows.errors import MemoryLimitError, ParameterError
-from flows.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from flows.core.errors import MemoryLimitError, ParameterError
+from flows.core.settings import Settings
 
 _UNLIMITED = 1 << 60
 """cgroup v1 writes "no limit" as a number near 2^63."""
@@ -101,40 +95,6 @@ def memory_limit(settings: Settings, cgroups: Cgroups = KERNEL) -> MemoryLimit:
     return min(limits)
 
 
-def check_memory(
-    adapter: Adapter,
-    points_m: NDArray[np.float64],
-    weights: NDArray[np.int64],
-    eps_m: float,
-    min_samples: int,
-    n_jobs: int,
-    settings: Settings,
-    cgroups: Cgroups = KERNEL,
-) -> int:
-    """Refuse a fit that would not fit into memory, before it starts.
-
-    Args:
-        adapter: who would cluster; the other arguments are those of its `fit`.
-        settings: hold the memory limit.
-        cgroups: as for `memory_limit`.
-
-    Returns:
-        The estimated peak in bytes.
-
-    Raises:
-        MemoryLimitError: names the need, what is left, the limit, and the ways out.
-    """
-    need = adapter.estimate_bytes(points_m, eps_m, min_samples, n_jobs)
-    left = memory_limit(settings, cgroups)
-    if need > left.bytes:
-        raise MemoryLimitError(
-            f"adapter {adapter.name} needs about {_size(need)} for {len(points_m):,} distinct points at eps "
-            f"{eps_m / 1000:g} km; {_size(left.bytes)} are left of {_size(left.limit_bytes)} ({left.source}). "
-            f"{_ways_out(adapter.name)}."
-        )
-    return need
-
-
 def check_points(n_points: int, need_bytes: int, left: MemoryLimit) -> None:
     """Refuse more points than can be made ready for clustering, while they are read.
 
@@ -148,20 +108,14 @@ def check_points(n_points: int, need_bytes: int, left: MemoryLimit) -> None:
     """
     if need_bytes > left.bytes:
         raise MemoryLimitError(
-            f"preparing the first {n_points:,} used points takes more than {_size(need_bytes)}; {_size(left.bytes)} "
-            f"were left of {_size(left.limit_bytes)} ({left.source}). Cluster fewer files at once, choose hours or "
+            f"preparing the first {n_points:,} used points takes more than {size(need_bytes)}; {size(left.bytes)} "
+            f"were left of {size(left.limit_bytes)} ({left.source}). Cluster fewer files at once, choose hours or "
             "weekdays, or allow more memory."
         )
 
 
-def _ways_out(name: str) -> str:
-    others = [other for other in ("grid", "sklearn_parallel") if other in adapter_names() and other != name]
-    ways = ["a smaller eps", "fewer points (max_samples)"]
-    ways += [f"adapter {' or '.join(others)}, which keep no neighbour lists"] if others and name == "sklearn" else []
-    return f"Try {', '.join(ways)}, or a larger memory limit"
-
-
-def _size(n_bytes: int) -> str:
+def size(n_bytes: int) -> str:
+    """A size for a message."""
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 else f"{n_bytes / 2**20:.0f} MiB"
 
 

@@ -33,7 +33,7 @@ A message says what failed, the value that was found, and what to do about it.
 
 from __future__ import annotations
 
-import flows.startup  # noqa: F401  (before any other module of the project)
+import flows.core.startup  # noqa: F401  (before any other module of the project)
 
 
 class TaxiFlowsError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows.errors import OutOfMemoryError, TaxiFlowsError, ThreadsError
+from flows.core.errors import OutOfMemoryError, TaxiFlowsError, ThreadsError
 
 _NO_THREAD = "can't start new thread"
 """What Python's RuntimeError says."""

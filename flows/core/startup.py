@@ -1,14 +1,14 @@
 """What holds in every process that imports the project: its `flows` is the only one, and no proxy stands before
-addresses of this machine. flows.errors, which all others import, sees to it that this comes first."""
+addresses of this machine. flows.core.errors, which all others import, sees to it that this comes first."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import flows
-from flows.proxies import bypass_proxies
+from flows.core.proxies import bypass_proxies
 
-_OWN = Path(__file__).resolve().parent
+_OWN = Path(__file__).resolve().parents[1]
 
 
 def refuse_other_package() -> None:
