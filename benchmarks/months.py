@@ -21,8 +21,9 @@ from statistics import median
 
 from flows.core.limits import n_jobs
 from flows.core.settings import Settings, load_settings
-from flows.model import ExperimentSpec, SourceFile, TripBatch, TripSource
-from flows.parameters import experiment_spec
+from flows.model.parameters import experiment_spec
+from flows.model.points import SourceFile, TripBatch, TripSource
+from flows.model.spec import ExperimentSpec
 from flows.steps.cluster import cluster
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare

@@ -84,8 +84,8 @@ def real_names() -> list[str]:
 def real(name: str) -> Points:
     """Distinct pick-ups of a real file, prepared as every run does."""
     from flows.core.settings import Settings
-    from flows.model import SourceFile
-    from flows.parameters import experiment_spec
+    from flows.model.parameters import experiment_spec
+    from flows.model.points import SourceFile
     from flows.steps.ingest import open_source
     from flows.steps.prepare import prepare
 

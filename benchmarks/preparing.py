@@ -55,8 +55,8 @@ def by_flows(path: Path) -> tuple[int, int]:
     """Prepare with the steps; give the numbers of unique and used points."""
     from flows.core.limits import n_jobs
     from flows.core.settings import load_settings
-    from flows.model import SourceFile
-    from flows.parameters import experiment_spec
+    from flows.model.parameters import experiment_spec
+    from flows.model.points import SourceFile
     from flows.steps.ingest import open_source
     from flows.steps.prepare import prepare
 

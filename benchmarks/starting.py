@@ -22,7 +22,7 @@ RESULT = Path(__file__).parent / "results" / "starting.md"
 def plain_steps(month: str) -> None:
     """The steps of `evaluation_pipeline` without Prefect."""
     from flows import work
-    from flows.parameters import experiment_spec
+    from flows.model.parameters import experiment_spec
     from flows.run import open_run
 
     spec = experiment_spec(month, "sklearn", eps=0.1, min_samples=50)

@@ -20,7 +20,7 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silho
 from benchmarks import points as sets
 from flows.adapters.registry import get_adapter
 from flows.core.limits import usable_cpus
-from flows.model import DROP_REASONS, Points
+from flows.model.points import DROP_REASONS, Points
 from flows.steps.evaluate import Sample, draw_sample, evaluate_many
 
 RESULT = Path(__file__).parent / "results" / "sweeping.md"

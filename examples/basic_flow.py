@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import BaseModel
 
-from flows.parameters import experiment_spec
+from flows.model.parameters import experiment_spec
 from flows.run import open_run
 from flows.tasks import ingest, prepare
 

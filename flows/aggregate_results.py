@@ -13,13 +13,14 @@ from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX
 from flows.core.settings import Settings, load_settings
 from flows.flow_decorator import flow
-from flows.model import Count, Seed
-from flows.parameters import shown
+from flows.model.metric import Count
+from flows.model.parameters import shown
+from flows.model.spec import Seed
+from flows.model.sweeps import AggregateRecord
 from flows.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
 from flows.records import check_takes_records, new_id
 from flows.restarts import restartable
 from flows.store import ObjectStore, open_store
-from flows.sweep_model import AggregateRecord
 from flows.sweep_result import AggregateResult
 from flows.sweep_store import key_of, put
 from flows.tasks import report

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from flows.adapters.registry import get_adapter
 from flows.core.errors import ParameterError
-from flows.model import ExperimentRecord
+from flows.model.ranking import check_metric
+from flows.model.records import ExperimentRecord
 from flows.period import PeriodRecords, is_of_another_schema
 from flows.records import newest_first
-from flows.steps.rank import check_metric
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings
@@ -29,7 +29,7 @@ class Query:
     """Which records to look for.
 
     since: first UTC date, as YYYY-MM-DD. source: name of a file of the source, or a glob.
-    sort: a metric of flows.steps.rank.METRICS, the best first; by default the newest is first.
+    sort: a metric of flows.model.ranking.METRICS, the best first; by default the newest is first.
     """
 
     since: str | None = None

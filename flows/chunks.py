@@ -6,9 +6,9 @@ from itertools import groupby
 
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX, Frozen
-from flows.grid import cell_specs
-from flows.parameters import shown
-from flows.sweep_model import GridSpec
+from flows.model.parameters import shown
+from flows.model.sweep_parameters import cell_specs
+from flows.model.sweeps import GridSpec
 
 SMALLEST_CHUNK = 6
 """Cells that are worth a pod: starting one, with its libraries and its trips, takes as long as some quick cells."""

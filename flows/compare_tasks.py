@@ -11,11 +11,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows.core.errors import ParameterError
-from flows.grid import cell_specs
+from flows.model.sweep_parameters import cell_specs
+from flows.model.sweeps import Agreement, AutoGrid, Cell, ComparisonRecord, Facts, GridSpec
 from flows.records import new_id
 from flows.run import Run
 from flows.steps.agreement import SAME, Likeness, agreement, likeness, overall
-from flows.sweep_model import Agreement, AutoGrid, Cell, ComparisonRecord, Facts, GridSpec
 from flows.sweep_progress import SweepProgress
 from flows.sweep_result import ComparisonResult
 from flows.sweep_store import Folder, SweepPlan, key_of, put
@@ -23,7 +23,7 @@ from flows.sweep_tasks import record_cell, with_cells
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings
-    from flows.model import Points, TripSource
+    from flows.model.points import Points, TripSource
     from flows.steps.agreement import Piece
     from flows.store import ObjectStore
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from flows.core.errors import SourceError, ZoneTableError
 from flows.core.frozen import Frozen
 from flows.flat import Value
-from flows.model import ExperimentRecord, Measured, Metric
-from flows.steps.rank import METRICS
+from flows.model.metric import Measured, Metric
+from flows.model.ranking import METRICS
+from flows.model.records import ExperimentRecord
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from flows.core.settings import Settings
-    from flows.model import Points
+    from flows.model.points import Points
     from flows.store import ObjectStore
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from flows.core.errors import StoreError
-from flows.model import ExperimentRecord
+from flows.model.records import ExperimentRecord
+from flows.model.sweeps import AggregateRecord, ComparisonRecord, SweepRecord
 from flows.records import dated_stem, is_date_folder, is_record_name
-from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

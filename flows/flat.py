@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from flows.core.atomic import replacing
 from flows.core.text import printable
-from flows.model import ExperimentRecord
-from flows.steps.rank import METRICS
+from flows.model.ranking import METRICS
+from flows.model.records import ExperimentRecord
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import Flow
 
-from flows.parameters import check_storable, plain
+from flows.model.parameters import check_storable, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,8 +7,9 @@ from typing import Literal
 from flows.chunks import fan_out
 from flows.compare_tasks import comparable
 from flows.flow_decorator import flow
-from flows.grid import grid_spec
-from flows.model import Count, MaxSamples, MinSamples, Seed
+from flows.model.metric import Count
+from flows.model.spec import MaxSamples, MinSamples, Seed
+from flows.model.sweep_parameters import grid_spec
 from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_store import resumed_plan
 from flows.sweep_tasks import check_max_failed
@@ -49,7 +50,7 @@ def parameter_sweep_flow(
         adapter_type: the DBSCAN implementation.
         eps_values: radii in kilometres, or "auto" for five around the knee of the k-distances.
         min_samples_values: trips that make a core point.
-        metric: what "best" means, by the metric's own direction (flows.steps.rank.METRICS).
+        metric: what "best" means, by the metric's own direction (flows.model.ranking.METRICS).
         max_failed: cells that may fail; all are tried whatever it is.
         allow_large: go on with more than 10,000 cells.
         resume: id of a sweep that stopped; its own parameters hold, its finished cells are kept as they are.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from flows.core.errors import ParameterError
-from flows.model import ExperimentRecord
-from flows.parameters import shown
+from flows.model.parameters import shown
+from flows.model.records import ExperimentRecord
 from flows.records import date_folders, record_keys
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
-from flows.outcome import KEY, Outcome
+from flows.model.outcome import KEY, Outcome
+from flows.model.sweeps import SweepRecord
 from flows.report.artifacts import key, link_text, main_table, markdown, rows
 from flows.report.tables import Table
 from flows.result import ExperimentResult
-from flows.sweep_model import SweepRecord
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
 
 SweepLike = SweepResult | ComparisonResult | AggregateResult

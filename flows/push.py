@@ -15,10 +15,12 @@ from urllib.error import URLError
 
 from flows import metrics
 from flows.core.deadline import within
-from flows.model import DROP_REASONS, ClusterCounts, ExperimentRecord, Metric, Performance, PointCounts, Quality
+from flows.model.metric import Metric
+from flows.model.points import DROP_REASONS
+from flows.model.ranking import best
+from flows.model.records import ClusterCounts, ExperimentRecord, Performance, PointCounts, Quality
+from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 from flows.result import ExperimentResult
-from flows.steps.rank import best
-from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
     from flows.metrics import MetricDefinition, Values

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from flows.core.errors import ParameterError, StoreError
-from flows.model import ExperimentRecord
+from flows.model.records import ExperimentRecord
 from flows.store.protocol import key_fault
 
 if TYPE_CHECKING:

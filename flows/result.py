@@ -8,7 +8,8 @@ from pydantic import PrivateAttr
 
 from flows.core.errors import TaxiFlowsError
 from flows.core.frozen import Frozen
-from flows.model import ExperimentRecord, Metric
+from flows.model.metric import Metric
+from flows.model.records import ExperimentRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from flows.model import Points
+    from flows.model.points import Points
 
 
 class ExperimentResult(Frozen):

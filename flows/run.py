@@ -13,7 +13,8 @@ from flows.core.limits import n_jobs
 from flows.core.progress import Progress, terminal_progress
 from flows.core.refusals import refusals_told
 from flows.core.settings import Settings, load_settings
-from flows.model import ExperimentSpec, SourceFile
+from flows.model.points import SourceFile
+from flows.model.spec import ExperimentSpec
 from flows.records import check_takes_records
 from flows.restarts import restartable
 from flows.sources import resolve, zone_table_or_fault

@@ -16,7 +16,8 @@ from flows.core.errors import ParameterError, SourceNotFoundError, UnreadableFil
 from flows.core.text import printable
 from flows.fetch import ZONE_TABLE_KEY
 from flows.glob_names import Matches, files_below, is_glob, literal_beginning, match_files, match_keys
-from flows.model import ExperimentSpec, SourceFile
+from flows.model.points import SourceFile
+from flows.model.spec import ExperimentSpec
 from flows.source_names import (
     fetch_command,
     is_table_in_parts,

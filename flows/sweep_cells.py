@@ -12,8 +12,8 @@ from flows.compare_tasks import measure_cells
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
 from flows.flow_decorator import flow
-from flows.grid import cell_specs, data_spec
-from flows.model import Points
+from flows.model.points import Points
+from flows.model.sweep_parameters import cell_specs, data_spec
 from flows.restarts import restartable
 from flows.run import Run, open_run
 from flows.store import open_store

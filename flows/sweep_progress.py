@@ -9,11 +9,11 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from flows.outcome import Outcome
+from flows.model.outcome import Outcome
+from flows.model.ranking import best
+from flows.model.sweeps import Cell
 from flows.publish import publish_outcome, update_outcome
 from flows.report.artifacts import key
-from flows.steps.rank import best
-from flows.sweep_model import Cell
 
 _UPDATE_SECONDS = 5.0
 """At most one update of the artifact in so many seconds: a grid may have thousands of quick cells."""

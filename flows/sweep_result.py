@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.core.frozen import Frozen
-from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepRecord
+from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 
 
 class SweepResult(Frozen):

@@ -21,8 +21,8 @@ from pydantic import BaseModel, ValidationError
 
 from flows.core.errors import ParameterError, StoreError
 from flows.core.frozen import Frozen
+from flows.model.sweeps import AutoGrid, Cell, Facts, GridSpec, KDistances
 from flows.records import dated_stem
-from flows.sweep_model import AutoGrid, Cell, Facts, GridSpec, KDistances
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,13 +12,13 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.core.errors import ParameterError, SweepFailedError
 from flows.core.frozen import INT64_MAX
-from flows.grid import cell_specs
-from flows.model import eps_to_metres
-from flows.parameters import shown
+from flows.model.parameters import shown
+from flows.model.ranking import best
+from flows.model.spec import eps_to_metres
+from flows.model.sweep_parameters import cell_specs
+from flows.model.sweeps import AutoGrid, Cell, Facts, GridSpec, SweepRecord
 from flows.records import new_id
 from flows.run import Run
-from flows.steps.rank import best
-from flows.sweep_model import AutoGrid, Cell, Facts, GridSpec, SweepRecord
 from flows.sweep_progress import SweepProgress, cell_line
 from flows.sweep_result import SweepResult
 from flows.sweep_store import Folder, SweepPlan, key_of, put
@@ -26,7 +26,7 @@ from flows.work import keep, timings
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings
-    from flows.model import Points, TripSource
+    from flows.model.points import Points, TripSource
     from flows.steps.sweep import Outcome
     from flows.store import ObjectStore
 

@@ -8,10 +8,10 @@ from flows.chunks import FanOut
 from flows.compare_tasks import compare_cells, record_comparison
 from flows.core.settings import load_settings
 from flows.fanned_out import comparison_fanned_out, sweep_fanned_out
-from flows.grid import data_spec
+from flows.model.sweep_parameters import data_spec
+from flows.model.sweeps import AutoGrid, GridSpec
 from flows.push import push_last_run
 from flows.run import open_run
-from flows.sweep_model import AutoGrid, GridSpec
 from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_store import SweepPlan
 from flows.sweep_tasks import facts_of, plan_sweep, record_sweep, refuse_failures, sweep_cells

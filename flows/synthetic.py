@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from flows.core.atomic import replacing
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX
-from flows.parameters import shown
+from flows.model.parameters import shown
 
 if TYPE_CHECKING:
     import numpy as np

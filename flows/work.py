@@ -14,7 +14,9 @@ from flows.run import Run
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from flows.model import Clustering, ExperimentRecord, ExperimentSpec, Points, TripSource
+    from flows.model.points import Clustering, Points, TripSource
+    from flows.model.records import ExperimentRecord
+    from flows.model.spec import ExperimentSpec
     from flows.steps.score import Scores
 
 _LOG = logging.getLogger("flows")

@@ -23,7 +23,7 @@ MIN_SAMPLES = 50
 def main(rows: int, adapter_type: str, eps: float, min_samples: int, seed: int) -> None:
     """Make a synthetic month, evaluate one clustering of it, and say where to look next."""
     from flows.core.settings import load_settings
-    from flows.parameters import experiment_spec
+    from flows.model.parameters import experiment_spec
     from flows.store import open_store
     from flows.synthetic import put_synthetic_month
 

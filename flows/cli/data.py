@@ -115,7 +115,7 @@ def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
 def _check(file: str, use_minio: bool, settings: Settings) -> list[FileReport]:
     """Reports of one file, or of the files that a glob names."""
     from flows.core.progress import terminal_progress
-    from flows.parameters import experiment_spec
+    from flows.model.parameters import experiment_spec
     from flows.sources import resolve, zone_table_or_fault
     from flows.steps.check import check_file
     from flows.store import open_store

@@ -17,7 +17,7 @@ from flows.core.errors import PrefectServerError, TaxiFlowsError
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings
-    from flows.model import ExperimentSpec
+    from flows.model.spec import ExperimentSpec
 
 Result = TypeVar("Result")
 

@@ -17,7 +17,8 @@ from flows.outputs import check_file
 
 if TYPE_CHECKING:
     from flows.diff import RecordDiff
-    from flows.model import ExperimentRecord, Metric
+    from flows.model.metric import Metric
+    from flows.model.records import ExperimentRecord
     from flows.period import PeriodRecords
 
 COLUMNS = ("id", "created", "flow", "source", "adapter", "eps_km", "min_samples", "used", "clusters", "noise", "score")
@@ -139,7 +140,7 @@ def _browse(
 
 
 def _row(record: ExperimentRecord, sort: str | None) -> Row:
-    from flows.steps.rank import METRICS
+    from flows.model.ranking import METRICS
 
     first, *others = record.spec.data_source
     value = None if sort is None else METRICS[sort].read(record).value

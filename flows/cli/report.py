@@ -50,10 +50,10 @@ def finish(record: AnyRecord, location: str, as_json: bool, report: Path | None)
 
 def show(record: AnyRecord, location: str) -> None:
     """Print a record of any kind as its table."""
-    from flows.model import ExperimentRecord
+    from flows.model.records import ExperimentRecord
+    from flows.model.sweeps import ComparisonRecord, SweepRecord
     from flows.steps.report import render
     from flows.steps.sweep_report import render_aggregate, render_comparison, render_sweep
-    from flows.sweep_model import ComparisonRecord, SweepRecord
 
     console = stdout_console(pipe_width=_PIPE_WIDTH)
     if isinstance(record, ExperimentRecord):

@@ -15,7 +15,7 @@ from flows.cli.options import DataCommand, DataOptions, data_options
 from flows.outputs import check_file, refuse_to_overwrite, writing
 
 if TYPE_CHECKING:
-    from flows.model import ExperimentSpec
+    from flows.model.spec import ExperimentSpec
     from flows.result import ExperimentResult
 
 Pipeline = Literal["experiment_pipeline", "evaluation_pipeline"]
@@ -65,7 +65,7 @@ def experiment_command(name: str, pipeline: Pipeline, summary: str, source: clic
         clusters: Path | None,
     ) -> None:
         from flows.core.settings import load_settings
-        from flows.parameters import experiment_spec
+        from flows.model.parameters import experiment_spec
 
         spec = experiment_spec(
             data_source=data_source,

@@ -11,14 +11,14 @@ from flows.cli.options import DataCommand, DataOptions, data_options, source_arg
 from flows.cli.sweeps import checked_grid, min_samples_values
 
 if TYPE_CHECKING:
-    from flows.model import ExperimentSpec
-    from flows.sweep_model import KDistances
+    from flows.model.spec import ExperimentSpec
+    from flows.model.sweeps import KDistances
 
 
 def _suggest(
     data_source: tuple[str, ...], min_samples_values: tuple[int, ...], data: DataOptions, as_json: bool
 ) -> None:
-    from flows.grid import data_spec
+    from flows.model.sweep_parameters import data_spec
 
     grid = checked_grid(data_source, ("sklearn",), ("auto",), min_samples_values, "overall_score", data, yes=False)
     found = _k_distances(data_spec(grid), grid.min_samples_values)

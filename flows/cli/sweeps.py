@@ -16,7 +16,7 @@ from flows.cli.report import check_report, finish, output_options
 from flows.core.errors import ParameterError
 
 if TYPE_CHECKING:
-    from flows.sweep_model import AutoGrid, GridSpec
+    from flows.model.sweeps import AutoGrid, GridSpec
     from flows.sweep_result import ComparisonResult, SweepResult
 
 Result = TypeVar("Result")
@@ -216,7 +216,7 @@ def checked_grid(
     Raises:
         ParameterError: a value is out of range, or the grid is too large.
     """
-    from flows.grid import grid_spec
+    from flows.model.sweep_parameters import grid_spec
 
     return grid_spec(
         data_source=data_source,
@@ -245,7 +245,7 @@ def _numbers_or_auto(eps_values: tuple[float | str, ...]) -> list[float] | Liter
 
 
 def _eps_values_of(grid: GridSpec | AutoGrid) -> list[float] | Literal["auto"]:
-    from flows.sweep_model import GridSpec
+    from flows.model.sweeps import GridSpec
 
     return list(grid.eps_values) if isinstance(grid, GridSpec) else "auto"
 
@@ -269,7 +269,7 @@ def _resumed_grid(sweep_id: str) -> GridSpec:
 
 def _run(grid: GridSpec | AutoGrid, load: Callable[[], Callable[[], Result]]) -> Result:
     from flows.core.settings import load_settings
-    from flows.grid import data_spec
+    from flows.model.sweep_parameters import data_spec
 
     check_prefect(load_settings())
     refuse_missing_source(data_spec(grid))

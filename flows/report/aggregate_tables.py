@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from flows.model.sweeps import AggregateRecord
 from flows.report.measures import in_unit, title
 from flows.report.tables import Column, Table, Value
-from flows.sweep_model import AggregateRecord
 
 _SETTING = (Column("adapter"), Column("eps, km", "g"), Column("min_samples, points", ",d"))
 _FIGURES = ",.4g"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from flows.model import ExperimentRecord
+from flows.model.records import ExperimentRecord
+from flows.model.sweeps import AggregateRecord, ComparisonRecord, SweepRecord
 from flows.report import aggregate_tables, summary, tables
 from flows.report.tables import Plain, Table, plain
-from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
 
 Row = dict[str, Plain]
 AnyRecord = ExperimentRecord | SweepRecord | ComparisonRecord | AggregateRecord

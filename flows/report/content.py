@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.model import ExperimentRecord
-from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
+from flows.model.records import ExperimentRecord
+from flows.model.sweeps import AggregateRecord, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
     import pandas as pd

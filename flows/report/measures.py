@@ -1,12 +1,13 @@
-"""The metrics as a report shows them: title with unit, and digits. flows.steps.rank says how each is read."""
+"""The metrics as a report shows them: title with unit, and digits. flows.model.ranking says how each is read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flows.model import ExperimentRecord, Metric
-from flows.steps.rank import METRICS, check_metric
-from flows.sweep_model import Cell
+from flows.model.metric import Metric
+from flows.model.ranking import METRICS, check_metric
+from flows.model.records import ExperimentRecord
+from flows.model.sweeps import Cell
 
 MIB = 2**20
 
@@ -44,7 +45,7 @@ MEASURES = {
     "points_per_second": Measure("points per second", "", ",.0f"),
     "peak_memory_bytes": Measure("peak memory", "MiB", ",.1f", 1 / MIB),
 }
-"""One per metric of flows.steps.rank.METRICS."""
+"""One per metric of flows.model.ranking.METRICS."""
 
 
 def measured(judged: ExperimentRecord | Cell, name: str) -> Metric:

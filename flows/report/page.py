@@ -21,12 +21,12 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 from flows import __version__
 from flows.core.atomic import replacing
 from flows.core.errors import ParameterError
-from flows.model import ExperimentRecord
+from flows.model.records import ExperimentRecord
+from flows.model.sweeps import AggregateRecord, ComparisonRecord, SweepRecord
 from flows.report import aggregate_tables, run_charts, summary, sweep_charts, tables
 from flows.report.content import ReportContent
 from flows.report.figure import Chart
 from flows.report.map import hot_spots
-from flows.sweep_model import AggregateRecord, ComparisonRecord, SweepRecord
 
 Block = Chart | tables.Table | summary.Tiles | summary.Facts
 

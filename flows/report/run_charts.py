@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 
-from flows.model import ExperimentRecord
+from flows.model.records import ExperimentRecord
+from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, Statistic
 from flows.report.figure import SERIES, SYMBOLS, Chart, label, log_axis, new_figure
 from flows.report.measures import MEASURES, heading, in_unit, measured, show, title
 from flows.report.tables import source_name
-from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, Statistic
 
 MAX_SETTINGS = 60
 MAX_EXPERIMENTS = 1000

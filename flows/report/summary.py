@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from flows.model import DIFFERING_NOTE, CoordinateType, ExperimentRecord, Metric
+from flows.model.metric import Metric
+from flows.model.records import DIFFERING_NOTE, ExperimentRecord
+from flows.model.spec import CoordinateType
+from flows.model.sweeps import AggregateRecord, ComparisonRecord, GridSpec, SweepRecord
 from flows.report.measures import MEASURES, heading, measured, show
 from flows.report.tables import source_name
 from flows.steps.report import in_all
-from flows.sweep_model import AggregateRecord, ComparisonRecord, GridSpec, SweepRecord
 
 Run = ExperimentRecord | SweepRecord | ComparisonRecord
 Fact = tuple[str, str]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.model.sweeps import Cell, KDistances, SweepRecord
 from flows.report.figure import BLACK, HEAT, HOT, INK, MUTED, SERIES, SURFACE, WHITE, Chart, label, new_figure
 from flows.report.measures import MEASURES, heading, lower_is_better, measured, show
 from flows.report.tables import number
-from flows.sweep_model import Cell, KDistances, SweepRecord
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from flows.model import ExperimentRecord, Metric, PointCounts
+from flows.model.metric import Metric
+from flows.model.ranking import ranking
+from flows.model.records import ExperimentRecord, PointCounts
+from flows.model.sweeps import Agreement, Cell, ComparisonRecord, SweepRecord
 from flows.report.measures import MEASURES, measured
-from flows.steps.rank import ranking
-from flows.sweep_model import Agreement, Cell, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
     import pandas as pd

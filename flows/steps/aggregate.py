@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from flows.core.settings import CityBox
-from flows.model import CoordinateType, ExperimentRecord
-from flows.steps.rank import METRICS
-from flows.sweep_model import Group, PairedTest, Statistic, Trend
+from flows.model.ranking import METRICS
+from flows.model.records import ExperimentRecord
+from flows.model.spec import CoordinateType
+from flows.model.sweeps import Group, PairedTest, Statistic, Trend
 
 MAIN_METRICS = (
     "overall_score",
@@ -27,7 +28,7 @@ MAIN_METRICS = (
     "runtime_seconds",
     "peak_memory_bytes",
 )
-"""The metrics that are aggregated, of flows.steps.rank.METRICS."""
+"""The metrics that are aggregated, of flows.model.ranking.METRICS."""
 
 N_RESAMPLES = 2_000
 MIN_PAIRS = 6

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from flows.model import Metric
-from flows.sweep_model import Agreement, Cell
+from flows.model.metric import Metric
+from flows.model.sweeps import Agreement, Cell
 
 if TYPE_CHECKING:
     import numpy as np

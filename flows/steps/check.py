@@ -9,7 +9,8 @@ import numpy as np
 from flows.core.frozen import INT64_MAX, Frozen
 from flows.core.progress import NO_PROGRESS, Progress
 from flows.core.settings import CityBox, Settings
-from flows.model import BadRows, DropReason, End, ExperimentSpec, Kind, SourceFile, TripBatch
+from flows.model.points import BadRows, DropReason, Kind, SourceFile, TripBatch
+from flows.model.spec import End, ExperimentSpec
 from flows.steps.dialects import Role, Service
 from flows.steps.ingest import roles_to_read, stream
 from flows.steps.layout import Layout, read_layout

@@ -10,7 +10,8 @@ from flows.adapters.memory import check_memory
 from flows.adapters.protocol import Fit
 from flows.adapters.registry import get_adapter
 from flows.core.settings import Settings
-from flows.model import Clustering, ExperimentSpec, Points
+from flows.model.points import Clustering, Points
+from flows.model.spec import ExperimentSpec
 from flows.steps.measure import measured
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import shapely
 from numpy.typing import NDArray
 
 from flows.core.crs import to_metres
-from flows.model import UNITS_PER_METRE, Points
+from flows.model.points import Points
+from flows.model.spec import UNITS_PER_METRE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from flows.core.settings import Settings
-from flows.model import Clustering, ExperimentSpec, Points, Quality
+from flows.model.points import Clustering, Points
+from flows.model.records import Quality
+from flows.model.spec import ExperimentSpec
 from flows.steps.agreement import SAME, Likeness, likeness
 from flows.steps.compare_process import AdapterProcess, share
 from flows.steps.evaluate import Sample, evaluate

@@ -16,7 +16,7 @@ import numpy as np
 from flows.core.errors import TaxiFlowsError
 from flows.core.frozen import Frozen
 from flows.core.settings import Settings, load_settings
-from flows.model import ExperimentSpec
+from flows.model.spec import ExperimentSpec
 from flows.steps.cluster import cluster_places
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Ask(Frozen):
 
 
 class Answer(Frozen):
-    """What the fit cost, as in `flows.model.Clustering`; with a fault there was none."""
+    """What the fit cost, as in `flows.model.records.Clustering`; with a fault there was none."""
 
     fault: str | None = None
     n_jobs: int = 1

@@ -10,7 +10,8 @@ from types import TracebackType
 
 import numpy as np
 
-from flows.model import Clustering, ExperimentSpec, Points
+from flows.model.points import Clustering, Points
+from flows.model.spec import ExperimentSpec
 from flows.steps.compare_child import Answer, Ask
 
 _PROGRAM = (

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from flows.core.errors import DialectError, UnreadableFileError
-from flows.model import SourceFile
+from flows.model.points import SourceFile
 from flows.steps.csv_hints import DECIMAL_COMMA, SEPARATORS
 from flows.steps.csv_lines import MAX_LINE_BYTES, LineEnd, LongLineError, cut, ended_by_lf, line_end_of
 from flows.steps.dialects import dialect_table, normalised

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from flows.core.errors import RowError
-from flows.model import SourceFile
+from flows.model.points import SourceFile
 from flows.steps.csv_lines import Line
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ":": "colons", "^": "carets", "~": "tildes"}

@@ -12,7 +12,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from flows.core.frozen import Frozen
-from flows.model import Clock, End
+from flows.model.points import Clock
+from flows.model.spec import End
 
 Role = Literal[
     "pickup_lon",

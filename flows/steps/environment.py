@@ -7,7 +7,7 @@ from importlib import metadata
 
 from flows import __version__
 from flows.core.settings import Settings
-from flows.model import Environment
+from flows.model.records import Environment
 
 LIBRARIES = (
     "joblib",

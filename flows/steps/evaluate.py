@@ -23,7 +23,9 @@ import numpy as np
 
 from flows.kernels.evaluation import cluster_moments, silhouette_rows, worst_similarities
 from flows.kernels.threads import threads
-from flows.model import Metric, Points, Quality
+from flows.model.metric import Metric
+from flows.model.points import Points
+from flows.model.records import Quality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.core.atomic import replacing
 from flows.core.errors import ParameterError
-from flows.model import Points
+from flows.model.points import Points
 from flows.steps.clusters import SCHEMA, to_parquet
 
 if TYPE_CHECKING:

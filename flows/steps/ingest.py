@@ -10,7 +10,8 @@ import numpy as np
 from flows.core.errors import DialectError, ParameterError
 from flows.core.progress import NO_PROGRESS, Progress
 from flows.core.settings import Settings
-from flows.model import ExperimentSpec, Kind, SourceFile, TripBatch, TripSource, ends_of
+from flows.model.points import Kind, SourceFile, TripBatch, TripSource
+from flows.model.spec import ExperimentSpec, ends_of
 from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES, Role
 from flows.steps.layout import Layout, read_layout
 from flows.steps.read_ahead import read_ahead

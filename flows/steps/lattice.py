@@ -22,7 +22,7 @@ from flows.core.crs import LONG_ISLAND_M, WGS84
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flows.model import Points
+    from flows.model.points import Points
 
 _MOST_TRIPS = 50_000
 _KEPT_SHARE = 0.8

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from flows.core.errors import DialectError, SourceError
-from flows.model import End, Kind, SourceFile
+from flows.model.points import Kind, SourceFile
+from flows.model.spec import End
 from flows.steps.alignment import check_aligned, check_not_swapped, check_values, is_missing
 from flows.steps.columns import has_nonzero, has_value
 from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES, Dialect, Role, dialect_table

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.clock import MINUTES_OF_DAY, parse_hours, parse_weekdays
 from flows.core.settings import CityBox
 from flows.kernels import collapse, locate
-from flows.model import DROP_REASONS, NO_TIME, BadRows, Clock, DropReason, ExperimentSpec, TripBatch, ends_of
+from flows.model.clock import MINUTES_OF_DAY, parse_hours, parse_weekdays
+from flows.model.points import DROP_REASONS, NO_TIME, BadRows, Clock, DropReason, TripBatch
+from flows.model.spec import ExperimentSpec, ends_of
 from flows.steps.projection import grid_projection, pack, project, unpack
 
 if TYPE_CHECKING:

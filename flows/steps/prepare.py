@@ -16,7 +16,8 @@ from flows.core.errors import MostlyDroppedError
 from flows.core.limits import check_points, memory_limit
 from flows.core.settings import CityBox, Settings
 from flows.kernels.threads import threads
-from flows.model import ExperimentSpec, Points, TripBatch, TripSource
+from flows.model.points import Points, TripBatch, TripSource
+from flows.model.spec import ExperimentSpec
 from flows.steps.pool import Pool, by_coordinates, by_zone
 from flows.steps.projection import grid_projection
 

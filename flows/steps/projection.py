@@ -21,7 +21,7 @@ from flows.core.crs import LONG_ISLAND_M, to_metres
 from flows.core.errors import SettingsError
 from flows.core.settings import CityBox
 from flows.kernels import locate as kernel
-from flows.model import UNITS_PER_METRE
+from flows.model.spec import UNITS_PER_METRE
 
 _DEGREE = 8
 _WORST_FIT_M = 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 
-from flows.model import RemoteContent
+from flows.store.protocol import RemoteContent
 
 
 class RangeFile(io.RawIOBase):

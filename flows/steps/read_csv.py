@@ -23,7 +23,7 @@ import pyarrow.csv as arrow_csv
 from isal import igzip, isal_zlib
 
 from flows.core.errors import RowError, UnreadableFileError
-from flows.model import SourceFile
+from flows.model.points import SourceFile
 from flows.steps.csv_header import find_header
 from flows.steps.csv_hints import hint, refuse_decimal_commas
 from flows.steps.csv_lines import (

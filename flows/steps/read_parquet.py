@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flows.core.errors import RowError, UnreadableFileError
-from flows.model import SourceFile
+from flows.model.points import SourceFile
 from flows.steps.columns import is_text, plain, shown
 from flows.steps.range_file import RangeFile
 from flows.steps.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType

@@ -11,23 +11,19 @@ from typing import TYPE_CHECKING
 
 from flows.core.errors import UnreadableFileError
 from flows.core.settings import Settings
-from flows.model import (
-    BadRows,
+from flows.model.metric import Metric
+from flows.model.points import BadRows, Clustering, Points, SourceFile, TripSource
+from flows.model.records import (
     ClusterCounts,
-    Clustering,
     Environment,
     ExperimentRecord,
-    ExperimentSpec,
     FileFingerprint,
-    Metric,
     Performance,
     PointCounts,
-    Points,
     Quality,
     RecordedSettings,
-    SourceFile,
-    TripSource,
 )
+from flows.model.spec import ExperimentSpec
 from flows.records import clusters_key, new_id, record_key
 from flows.steps.clusters import cluster_table, to_parquet
 from flows.steps.lattice import lattice_note

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flows.core.text import printable
-from flows.model import DIFFERING_NOTE, ExperimentRecord, FileFingerprint, Metric
+from flows.model.metric import Metric
+from flows.model.records import DIFFERING_NOTE, ExperimentRecord, FileFingerprint
 from flows.source_names import months_in_words
 
 if TYPE_CHECKING:

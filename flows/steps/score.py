@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.core.settings import ScoreSettings
-from flows.model import ONE_BLOB_NOTE, ClusterCounts, Clustering, Metric, Performance, Points, Quality
+from flows.model.metric import Metric
+from flows.model.points import Clustering, Points
+from flows.model.records import ONE_BLOB_NOTE, ClusterCounts, Performance, Quality
 from flows.steps.measure import MIN_PEAK_BYTES
 
 

@@ -19,9 +19,9 @@ from scipy.spatial import KDTree
 
 from flows.adapters.registry import get_adapter
 from flows.core.errors import ParameterError
-from flows.model import Points
+from flows.model.points import Points
+from flows.model.sweeps import AUTO_FACTORS, KDistances
 from flows.steps.evaluate import Sample, draw_sample
-from flows.sweep_model import AUTO_FACTORS, KDistances
 
 SAMPLE_SIZE = 20_000
 MAX_CURVE_POINTS = 500

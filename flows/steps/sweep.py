@@ -12,7 +12,8 @@ from flows.adapters.protocol import CellFit
 from flows.adapters.registry import get_adapter
 from flows.core.errors import TaxiFlowsError
 from flows.core.settings import Settings
-from flows.model import Clustering, ExperimentSpec, Points
+from flows.model.points import Clustering, Points
+from flows.model.spec import ExperimentSpec
 from flows.steps.evaluate import Sample, evaluate_many
 from flows.steps.measure import Cost, measured
 from flows.steps.score import Scores, score

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flows.core.text import printable, printable_lines
-from flows.model import DIFFERING_NOTE, ONE_BLOB_NOTE, FileFingerprint, Metric
-from flows.steps.rank import METRICS
+from flows.model.metric import Metric
+from flows.model.ranking import METRICS
+from flows.model.records import DIFFERING_NOTE, ONE_BLOB_NOTE, FileFingerprint
+from flows.model.sweeps import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
 from flows.steps.report import in_all
-from flows.sweep_model import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

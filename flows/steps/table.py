@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from flows.core.errors import RowError, SourceNotFoundError, UnreadableFileError
-from flows.model import SourceFile
+from flows.model.points import SourceFile
 
 ValueType = Literal["number", "zone", "time"]
 SAMPLE_ROWS = 1000

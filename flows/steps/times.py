@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flows.model import NO_TIME, Clock
+from flows.model.points import NO_TIME, Clock
 from flows.steps.columns import BadValueError, is_text, plain, shown, text_cells
 from flows.steps.dialects import TimeForm, dialect_table
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flows.model import NO_TIME, Clock, End
+from flows.model.points import NO_TIME, Clock
+from flows.model.spec import End
 from flows.steps.columns import BadValueError, to_numbers, to_zones
 from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES
 from flows.steps.layout import Layout

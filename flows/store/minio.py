@@ -25,9 +25,8 @@ from urllib3.exceptions import MaxRetryError, NameResolutionError, ProtocolError
 from urllib3.response import BaseHTTPResponse
 
 from flows.core.errors import StoreError
-from flows.model import RemoteContent
 from flows.store.faults import MISSING_OBJECT, Request, in_words
-from flows.store.protocol import NO_TAGS, ObjectInfo, Sent, check_names
+from flows.store.protocol import NO_TAGS, ObjectInfo, RemoteContent, Sent, check_names
 
 Answer = TypeVar("Answer")
 

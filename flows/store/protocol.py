@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Protocol
 
 from flows.core.errors import StoreError
-from flows.model import RemoteContent
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
@@ -20,6 +19,23 @@ MAX_KEY_BYTES = 1024
 
 Sent = Callable[[int], None]
 """Told how many bytes of a file are in the store by now."""
+
+
+class RemoteContent(Protocol):
+    """An object of a remote store, whose parts are read where it is."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the object."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from offset on; fewer than length where the object ends."""
+        ...
+
+    def sha256(self) -> str:
+        """SHA-256 of the whole content, in hexadecimal."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from flows.cli import main
 from flows.core.settings import load_settings
 from flows.evaluation_flows import evaluation_pipeline
-from flows.model import ExperimentRecord
+from flows.model.records import ExperimentRecord
 from flows.store import open_store
 from flows.synthetic import put_synthetic_month, write_synthetic_month
 from tests.conftest import REPOSITORY

@@ -22,11 +22,11 @@ from sklearn.metrics import adjusted_rand_score
 from flows.compare_tasks import compare_kept
 from flows.core.errors import ParameterError, SourceNotFoundError, SweepFailedError
 from flows.core.settings import Settings, load_settings
-from flows.grid import grid_spec
+from flows.model.sweep_parameters import grid_spec
+from flows.model.sweeps import ComparisonRecord, GridSpec, SweepRecord
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
 from flows.records import read_record
 from flows.store import ObjectStore, open_store
-from flows.sweep_model import ComparisonRecord, GridSpec, SweepRecord
 from flows.sweep_store import Folder, SweepPlan
 from tests.flows.deploying import deploy, empty
 from tests.unit.builders import a_cell

@@ -21,14 +21,14 @@ from flows.aggregate_results import aggregate_results_flow
 from flows.core.errors import ParameterError, SourceNotFoundError, SweepFailedError
 from flows.core.settings import Settings, load_settings
 from flows.evaluation_flows import evaluation_pipeline
-from flows.outcome import Outcome
+from flows.model.outcome import Outcome
+from flows.model.ranking import best
+from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
 from flows.records import list_records, read_record
 from flows.scheduled_flows import daily_adapter_comparison_flow, weekly_parameter_sweep_flow
-from flows.steps.rank import best
 from flows.steps.record import record
 from flows.store import ObjectStore, open_store
-from flows.sweep_model import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 from tests.flows.artifacts import artifact
 from tests.unit.experiments import finished_experiment
 

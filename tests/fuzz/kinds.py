@@ -65,8 +65,8 @@ def _zones(random: Random) -> bytes:
 def _trips(suffix: str) -> Callable[[bytes, Path, Random], None]:
     def run(content: bytes, folder: Path, random: Random) -> None:
         from flows.core.settings import load_settings
-        from flows.model import SourceFile
-        from flows.parameters import experiment_spec
+        from flows.model.parameters import experiment_spec
+        from flows.model.points import SourceFile
         from flows.steps.check import check_file
         from flows.steps.ingest import open_source
 

@@ -11,19 +11,19 @@ import shapely
 from pyproj import Transformer
 
 from flows.core.settings import CityBox, ScoreSettings
-from flows.model import (
+from flows.model.metric import Metric
+from flows.model.records import (
     ClusterCounts,
     Environment,
     ExperimentRecord,
-    ExperimentSpec,
     FileFingerprint,
-    Metric,
     Performance,
     PointCounts,
     Quality,
     RecordedSettings,
 )
-from flows.sweep_model import (
+from flows.model.spec import ExperimentSpec
+from flows.model.sweeps import (
     AggregateRecord,
     Agreement,
     Cell,

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from flows.core.settings import load_settings
-from flows.model import Clustering, ExperimentSpec, Metric, Points, SourceFile, TripBatch, TripSource
+from flows.model.metric import Metric
+from flows.model.points import Clustering, Points, SourceFile, TripBatch, TripSource
+from flows.model.spec import ExperimentSpec
 from flows.steps.environment import environment
 from flows.steps.record import Finished, fingerprint_files
 from flows.steps.score import count_clusters, performance

@@ -14,23 +14,23 @@ from scipy import stats
 
 from flows.core.errors import ParameterError
 from flows.core.settings import CityBox, ScoreSettings, Settings, load_settings
-from flows.model import (
+from flows.model.metric import Metric
+from flows.model.records import (
     ClusterCounts,
     Environment,
     ExperimentRecord,
-    ExperimentSpec,
     FileFingerprint,
-    Metric,
     Performance,
     PointCounts,
     Quality,
     RecordedSettings,
 )
+from flows.model.spec import ExperimentSpec
+from flows.model.sweeps import Group, PairedTest, Statistic, Trend
 from flows.period import days_before, last_days, load_period, refuse_empty
 from flows.records import clusters_key, new_id, record_key
 from flows.steps.aggregate import MAIN_METRICS, Aggregate, aggregate, bootstrap_intervals
 from flows.store import LocalStore
-from flows.sweep_model import Group, PairedTest, Statistic, Trend
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import pytest
 
 from flows.core.errors import RowError, SourceError
 from flows.core.settings import Settings
-from flows.model import SourceFile
+from flows.model.points import SourceFile
 from flows.steps.check import FileReport, check_file
 
 ZONE_IDS = frozenset(range(1, 264)) - {57, 104, 105}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from flows.chunks import FanOut, cut, fan_out
 from flows.core.errors import ParameterError
-from flows.grid import cell_specs, grid_spec
-from flows.sweep_model import GridSpec
+from flows.model.sweep_parameters import cell_specs, grid_spec
+from flows.model.sweeps import GridSpec
 
 ADAPTERS = ("sklearn", "sklearn_parallel", "grid")
 

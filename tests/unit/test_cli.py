@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from flows.cli import main
 from flows.cli.common import INTERRUPTED, TaxiCommand, environment, print_rows
 from flows.core.errors import ParameterError, StoreError
-from flows.parameters import experiment_spec
+from flows.model.parameters import experiment_spec
 
 
 def taxi_flows(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,8 @@ from flows.core.text import printable
 from flows.diff import RecordDiff
 from flows.find import latest_record
 from flows.flat import flat_row
-from flows.model import ExperimentRecord, Metric
+from flows.model.metric import Metric
+from flows.model.records import ExperimentRecord
 from flows.period import load_period
 from flows.store import open_store
 from tests.unit.builders import CREATED, an_experiment_record

@@ -13,16 +13,9 @@ from click.testing import CliRunner
 from flows.cli import main
 from flows.cli import run as run_module
 from flows.core.settings import CityBox, ScoreSettings
-from flows.model import (
-    ClusterCounts,
-    Environment,
-    ExperimentRecord,
-    ExperimentSpec,
-    Metric,
-    Performance,
-    PointCounts,
-    RecordedSettings,
-)
+from flows.model.metric import Metric
+from flows.model.records import ClusterCounts, Environment, ExperimentRecord, Performance, PointCounts, RecordedSettings
+from flows.model.spec import ExperimentSpec
 
 
 class Calls:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.clock import canonical_hours, canonical_weekdays, parse_hours, parse_weekdays
 from flows.core.errors import ParameterError
+from flows.model.clock import canonical_hours, canonical_weekdays, parse_hours, parse_weekdays
+from flows.model.parameters import experiment_spec
 from flows.operator.objects.schema import ExperimentSpecification
-from flows.parameters import experiment_spec
 
 
 def minutes(*spans: tuple[int, int]) -> frozenset[int]:

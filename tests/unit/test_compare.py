@@ -17,8 +17,11 @@ from sklearn.metrics import adjusted_rand_score
 from flows.compare_tasks import comparable
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
-from flows.grid import cell_specs, grid_spec
-from flows.model import ClusterCounts, Metric, Performance, Points, Quality
+from flows.model.metric import Metric
+from flows.model.points import Points
+from flows.model.records import ClusterCounts, Performance, Quality
+from flows.model.sweep_parameters import cell_specs, grid_spec
+from flows.model.sweeps import Agreement, Cell, GridSpec
 from flows.steps import compare_process
 from flows.steps.agreement import MIN_UNIQUE_FOR_SPEED, SAME, TOO_FEW, Likeness, likeness, overall
 from flows.steps.agreement import agreement as agreement_of
@@ -26,7 +29,6 @@ from flows.steps.cluster import cluster
 from flows.steps.compare import compare
 from flows.steps.evaluate import Sample, draw_sample, evaluate
 from flows.steps.sweep import Outcome
-from flows.sweep_model import Agreement, Cell, GridSpec
 from tests.unit.experiments import finished_experiment
 
 # The child of a test: sklearn_parallel is killed at min_samples 4 and puts all into one cluster at 5.

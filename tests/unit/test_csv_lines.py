@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows.core.errors import DialectError, RowError, SourceError, UnreadableFileError
-from flows.model import SourceFile
+from flows.model.points import SourceFile
 from flows.steps.csv_lines import MAX_LINE_BYTES, to_block
 from flows.steps.read_csv import CsvTable
 from flows.steps.table import SAMPLE_ROWS, ChunkSize

@@ -13,7 +13,9 @@ from scipy.spatial.distance import cdist
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 from sklearn.metrics.cluster import _unsupervised
 
-from flows.model import Metric, Points, Quality
+from flows.model.metric import Metric
+from flows.model.points import Points
+from flows.model.records import Quality
 from flows.steps.evaluate import Sample, draw_sample, evaluate, evaluate_many, load_kernels
 
 CITY_M = np.array([300_000.0, 60_000.0])

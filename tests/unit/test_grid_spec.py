@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from flows.core.errors import ParameterError
-from flows.grid import MAX_CELLS, cell_specs, data_spec, grid_spec
-from flows.parameters import experiment_spec
-from flows.sweep_model import AutoGrid, GridSpec
+from flows.model.parameters import experiment_spec
+from flows.model.sweep_parameters import MAX_CELLS, cell_specs, data_spec, grid_spec
+from flows.model.sweeps import AutoGrid, GridSpec
 
 
 def grid(**changes: Any) -> GridSpec | AutoGrid:

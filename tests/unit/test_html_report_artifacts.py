@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from flows.model import Metric
+from flows.model.metric import Metric
 from flows.report import artifacts, tables
 from tests.unit.builders import (
     a_cell,

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.core.settings import Settings
-from flows.model import NO_TIME, CoordinateType, ExperimentSpec, SourceFile, TripBatch, TripSource
+from flows.model.points import NO_TIME, SourceFile, TripBatch, TripSource
+from flows.model.spec import CoordinateType, ExperimentSpec
 from flows.steps.ingest import open_source
 from flows.steps.table import ChunkSize
 

@@ -18,7 +18,8 @@ from flows.core.errors import (
     UnreadableFileError,
 )
 from flows.core.settings import Settings
-from flows.model import CoordinateType, ExperimentSpec, SourceFile
+from flows.model.points import SourceFile
+from flows.model.spec import CoordinateType, ExperimentSpec
 from flows.steps.ingest import open_source
 
 HEADER = "vendor_id,pickup_datetime,pickup_longitude,pickup_latitude"

@@ -13,7 +13,8 @@ import pytest
 
 from flows.core.errors import DialectError, MostlyDroppedError, RowError, SourceError
 from flows.core.settings import Settings
-from flows.model import ExperimentSpec, Points, SourceFile, TripSource
+from flows.model.points import Points, SourceFile, TripSource
+from flows.model.spec import ExperimentSpec
 from flows.steps.check import check_file
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare

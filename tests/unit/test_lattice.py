@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from flows.model import Points
+from flows.model.points import Points
 from flows.steps.lattice import find_lattice, lattice_note
 from flows.steps.projection import project
 from flows.steps.record import point_counts

@@ -7,7 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.model import ExperimentRecord, Metric, Quality
+from flows.model.metric import Metric
+from flows.model.records import ExperimentRecord, Quality
 from tests.unit.builders import an_experiment_record
 
 metrics = st.one_of(

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from flows.core.errors import ClusterRefusalError, ObjectError, PrefectApiError, RunRefusedError
+from flows.model.outcome import Outcome
 from flows.operator.kube import Reference
 from flows.operator.objects.controller import Controller
 from flows.operator.objects.kube import Objects
@@ -19,7 +20,6 @@ from flows.operator.objects.mirror import Ended, Held, asks_for_a_turn
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import ExperimentSpecification, ParameterSweepSpecification, Resources, Specification
 from flows.operator.objects.status import Run, Status, Trouble
-from flows.outcome import Outcome
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 

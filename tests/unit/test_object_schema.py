@@ -14,7 +14,8 @@ from flows.core.errors import SettingsError
 from flows.core.settings import load_settings
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
-from flows.grid import grid_spec
+from flows.model.parameters import experiment_spec
+from flows.model.sweep_parameters import grid_spec
 from flows.operator.declare import load_declared
 from flows.operator.objects.schema import (
     GROUP,
@@ -27,7 +28,6 @@ from flows.operator.objects.schema import (
 )
 from flows.operator.state import DeploymentState
 from flows.parameter_sweep import parameter_sweep_flow
-from flows.parameters import experiment_spec
 from scripts.objects.crd import MUTABLE, files, specification
 from tests.readme_parts import REPOSITORY
 from tests.unit.declarations import values

@@ -8,7 +8,7 @@ import pytest
 
 from flows.core.errors import ParameterError
 from flows.experiment_pipeline import experiment_pipeline
-from flows.parameters import check_storable, experiment_spec
+from flows.model.parameters import check_storable, experiment_spec
 
 
 @pytest.mark.parametrize("eps", [0, -1, math.nan, math.inf, "0.5", "near", None, True])

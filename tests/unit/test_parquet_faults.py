@@ -14,7 +14,8 @@ import pytest
 
 from flows.core.errors import SourceError
 from flows.core.settings import Settings
-from flows.model import ExperimentSpec, SourceFile
+from flows.model.points import SourceFile
+from flows.model.spec import ExperimentSpec
 from flows.steps.ingest import open_source
 from flows.steps.range_file import RangeFile
 from flows.steps.read_parquet import MAX_ROWS
@@ -31,7 +32,7 @@ for path in sorted(Path(sys.argv[2]).glob("*.parquet")):
 
 
 class Remote:
-    """An object of a remote store, by the protocol of flows.model.RemoteContent."""
+    """An object of a remote store, by the protocol of flows.model.records.RemoteContent."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.model import NO_TIME
+from flows.model.points import NO_TIME
 from flows.steps.columns import BadValueError
 from flows.steps.times import to_minutes
 

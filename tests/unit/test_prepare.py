@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from flows.core.errors import MemoryLimitError, MostlyDroppedError
 from flows.core.limits import MemoryLimit
 from flows.core.settings import Settings, load_settings
-from flows.model import CoordinateType, ExperimentSpec, Kind, Points, SourceFile, TripBatch, TripSource
-from flows.parameters import experiment_spec
+from flows.model.parameters import experiment_spec
+from flows.model.points import Kind, Points, SourceFile, TripBatch, TripSource
+from flows.model.spec import CoordinateType, ExperimentSpec
 from flows.steps.prepare import prepare
 from flows.steps.projection import project
 

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from flows import metrics, push
-from flows.model import DROP_REASONS, Metric
+from flows.model.metric import Metric
+from flows.model.points import DROP_REASONS
 from flows.push import groups, push_last_run
 from flows.result import ExperimentResult
 from flows.sweep_result import AggregateResult, ComparisonResult

@@ -12,8 +12,8 @@ import pytest
 from flows.chunks import fan_out
 from flows.core.errors import ParameterError
 from flows.flow_decorator import flow
-from flows.grid import grid_spec
-from flows.parameters import experiment_spec, plain
+from flows.model.parameters import experiment_spec, plain
+from flows.model.sweep_parameters import grid_spec
 from flows.sweep_store import resumed_plan
 
 

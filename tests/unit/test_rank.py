@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.core.errors import ParameterError
-from flows.model import ClusterCounts, Metric, Performance, Quality
-from flows.steps.rank import METRICS, best, check_metric, ranking
-from flows.sweep_model import Cell
+from flows.model.metric import Metric
+from flows.model.ranking import METRICS, best, check_metric, ranking
+from flows.model.records import ClusterCounts, Performance, Quality
+from flows.model.sweeps import Cell
 
 LOWEST = {
     "davies_bouldin",

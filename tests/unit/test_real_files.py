@@ -12,8 +12,9 @@ from sklearn.cluster import DBSCAN
 from flows.adapters.registry import adapter_names, get_adapter
 from flows.core.errors import SourceError, UnreadableFileError
 from flows.core.settings import load_settings
-from flows.model import Points, SourceFile, eps_to_metres
-from flows.parameters import experiment_spec
+from flows.model.parameters import experiment_spec
+from flows.model.points import Points, SourceFile
+from flows.model.spec import eps_to_metres
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
 from flows.steps.suggest import suggest

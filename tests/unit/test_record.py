@@ -12,7 +12,7 @@ import pytest
 from flows import __version__
 from flows.core.errors import ParameterError, StoreError, UnreadableFileError
 from flows.core.settings import Settings, load_settings
-from flows.model import BadRows, SourceFile
+from flows.model.points import BadRows, SourceFile
 from flows.records import clusters_key, list_records, new_id, read_record, record_key
 from flows.steps.clusters import cluster_table, from_parquet
 from flows.steps.environment import environment

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.model import DIFFERING_NOTE, ExperimentRecord, Metric, Quality
+from flows.model.metric import Metric
+from flows.model.records import DIFFERING_NOTE, ExperimentRecord, Quality
 from flows.steps.record import record
 from flows.steps.report import render, to_text
 from flows.steps.sweep_report import comparison_text

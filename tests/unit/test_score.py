@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from flows.core.settings import ScoreSettings
-from flows.model import ONE_BLOB_NOTE, Clustering, Metric, Points, Quality
+from flows.model.metric import Metric
+from flows.model.points import Clustering, Points
+from flows.model.records import ONE_BLOB_NOTE, Quality
 from flows.steps.score import count_clusters, overall_score, performance
 
 

@@ -18,8 +18,8 @@ from minio import Minio
 from flows import work
 from flows.core.errors import SettingsError, StoreAccessError, StoreError
 from flows.core.settings import load_settings
-from flows.model import ExperimentRecord
-from flows.parameters import experiment_spec
+from flows.model.parameters import experiment_spec
+from flows.model.records import ExperimentRecord
 from flows.put import put_file
 from flows.run import open_run
 from flows.store import ObjectInfo, ObjectStore, open_store

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from flows.core.errors import ParameterError
-from flows.model import Kind, Points
+from flows.model.points import Kind, Points
 from flows.steps import suggest as step
 from flows.steps.evaluate import Sample, draw_sample
 from flows.steps.suggest import eps_around, k_distances, knee, one_blob_limit, suggest

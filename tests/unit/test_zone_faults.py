@@ -13,7 +13,8 @@ from flows.cli import main
 from flows.core.errors import ZoneTableError
 from flows.core.progress import NO_PROGRESS
 from flows.core.settings import load_settings
-from flows.model import ExperimentSpec, Kind, TripSource
+from flows.model.points import Kind, TripSource
+from flows.model.spec import ExperimentSpec
 from flows.report.gather import gather
 from flows.run import KernelLoading, Run
 from flows.sources import zone_table_or_fault

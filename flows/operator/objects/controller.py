@@ -24,6 +24,7 @@ from flows.core.errors import (
     PrefectApiError,
     RunRefusedError,
 )
+from flows.model.outcome import Outcome
 from flows.operator.faults import Faults
 from flows.operator.kube import Reference
 from flows.operator.objects.kube import Objects
@@ -32,7 +33,6 @@ from flows.operator.objects.mirror import Ended, Held
 from flows.operator.objects.runs import FlowRuns
 from flows.operator.objects.schema import KINDS, Phase
 from flows.operator.objects.status import TROUBLES, Run, Status, Trouble, of_cells, of_run, unable
-from flows.outcome import Outcome
 
 EVERY_SECONDS = 5.0
 RECENT_SECONDS = 60.0

@@ -26,11 +26,11 @@ from prefect.states import Cancelling
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, JsonValue, TypeAdapter, ValidationError
 
 from flows.core.errors import ObjectError, RunRefusedError
+from flows.model.outcome import KEY, Outcome
 from flows.operator.faults import Faults
 from flows.operator.objects.schema import Specification
 from flows.operator.objects.status import Run
 from flows.operator.prefect_api import prefect_client, refusal, understood
-from flows.outcome import KEY, Outcome
 
 _TABLE: TypeAdapter[tuple[Outcome]] = TypeAdapter(tuple[Outcome])
 _ITEMS: TypeAdapter[list[object]] = TypeAdapter(list[object])

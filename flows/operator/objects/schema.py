@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from flows.adapters.registry import adapter_names
-from flows.clock import DASHES, HOURS, WEEKDAYS
 from flows.core.frozen import INT64_MAX
 from flows.core.settings import PodSizes
-from flows.model import CoordinateType
-from flows.steps.rank import METRICS
+from flows.model.clock import DASHES, HOURS, WEEKDAYS
+from flows.model.ranking import METRICS
+from flows.model.spec import CoordinateType
 
 GROUP, VERSION = "taxi.flows", "v1alpha1"
 

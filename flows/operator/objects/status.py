@@ -11,8 +11,8 @@ from uuid import UUID
 
 from pydantic import Field, ValidationError
 
+from flows.model.outcome import Outcome
 from flows.operator.objects.schema import FINISHED, Part, Phase
-from flows.outcome import Outcome
 
 ConditionType = Literal["Running", "Succeeded", "Failed"]
 CONDITIONS: tuple[ConditionType, ...] = ("Running", "Succeeded", "Failed")

@@ -7,8 +7,8 @@ from typing import Self
 from pydantic import ConfigDict
 
 from flows.core.frozen import Frozen
-from flows.model import ExperimentRecord
-from flows.sweep_model import Cell
+from flows.model.records import ExperimentRecord
+from flows.model.sweeps import Cell
 
 KEY = "outcome"
 """How the artifact's key ends, as in `evaluation-pipeline-outcome`."""

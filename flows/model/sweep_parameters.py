@@ -7,10 +7,10 @@ from functools import partial
 from typing import Literal, TypeVar, cast
 
 from flows.core.errors import ParameterError
-from flows.model import ExperimentSpec
-from flows.parameters import experiment_spec
-from flows.steps.rank import check_metric
-from flows.sweep_model import AUTO_FACTORS, AutoGrid, GridBase, GridSpec
+from flows.model.parameters import experiment_spec
+from flows.model.ranking import check_metric
+from flows.model.spec import ExperimentSpec
+from flows.model.sweeps import AUTO_FACTORS, AutoGrid, GridBase, GridSpec
 
 MAX_CELLS = 10_000
 """A grid of more cells is run only where it is asked for twice."""

@@ -12,8 +12,9 @@ from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
 
 from flows.core.errors import ParameterError
-from flows.model import ClusterCounts, Metric, Performance, Quality
-from flows.sweep_model import Cell
+from flows.model.metric import Metric
+from flows.model.records import ClusterCounts, Performance, Quality
+from flows.model.sweeps import Cell
 
 
 class Measured(Protocol):

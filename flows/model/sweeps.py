@@ -8,22 +8,17 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from flows.core.frozen import Frozen
-from flows.model import (
+from flows.model.metric import Count, Measured, Metric
+from flows.model.records import (
     ClusterCounts,
-    CoordinateType,
-    Count,
     Environment,
     FileFingerprint,
-    MaxSamples,
-    Measured,
-    Metric,
-    MinSamples,
     Performance,
     PointCounts,
     Quality,
     RecordedSettings,
-    Seed,
 )
+from flows.model.spec import CoordinateType, MaxSamples, MinSamples, Seed
 
 Eps = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
@@ -51,7 +46,7 @@ class GridBase(Frozen):
 class GridSpec(GridBase):
     """A grid of settings over one data source. eps in kilometres, distinct values in the order given.
 
-    Build it with `flows.grid.grid_spec`.
+    Build it with `flows.model.sweep_parameters.grid_spec`.
     """
 
     eps_values: Annotated[tuple[Eps, ...], Field(min_length=1)]

@@ -12,11 +12,11 @@ from numbers import Integral, Real
 from pydantic import ValidationError
 
 from flows.adapters.registry import get_adapter
-from flows.clock import canonical_hours, canonical_weekdays
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX
 from flows.core.text import not_utf8
-from flows.model import ExperimentSpec
+from flows.model.clock import canonical_hours, canonical_weekdays
+from flows.model.spec import ExperimentSpec
 
 _HELP = {
     "data_source": "give an object key or a path, a list of them, or a glob such as 'yellow_tripdata_2025-*.parquet'",
