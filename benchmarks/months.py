@@ -21,13 +21,13 @@ from statistics import median
 
 from flows.core.limits import n_jobs
 from flows.core.settings import Settings, load_settings
+from flows.datasets.synthetic import synthetic_name, write_synthetic_month
 from flows.model.parameters import experiment_spec
 from flows.model.points import SourceFile, TripBatch, TripSource
 from flows.model.spec import ExperimentSpec
 from flows.steps.cluster import cluster
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
-from flows.synthetic import synthetic_name, write_synthetic_month
 
 RESULT = Path(__file__).parent / "results" / "months.md"
 EPS_KM, MIN_SAMPLES = 0.1, 50

@@ -97,7 +97,7 @@ def best_of(rounds: int, small: Path, path: Path) -> dict[str, Measurement]:
 
 def month(folder: Path, rows: int, suffix: str) -> Path:
     """A synthetic month as parquet, or as the same columns in csv.gz."""
-    from flows.synthetic import write_synthetic_month
+    from flows.datasets.synthetic import write_synthetic_month
 
     parquet = folder / f"synthetic_{rows}.parquet"
     write_synthetic_month(parquet, rows=rows, seed=0, month="2016-01")

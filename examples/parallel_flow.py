@@ -11,8 +11,8 @@ from collections import defaultdict
 from prefect import flow, task
 
 from flows.core.settings import load_settings
+from flows.datasets.sources import resolve
 from flows.model.parameters import experiment_spec
-from flows.sources import resolve
 from flows.steps.record import fingerprint_files
 from flows.store import open_store
 

@@ -147,7 +147,7 @@ def _points(record: ExperimentRecord, store: ObjectStore, settings: Settings) ->
     """
     from flows.core.limits import n_jobs
     from flows.core.progress import terminal_progress
-    from flows.sources import resolve, zone_table
+    from flows.datasets.sources import resolve, zone_table
     from flows.steps.ingest import open_source
     from flows.steps.prepare import prepare
     from flows.steps.record import fingerprint_files

@@ -169,7 +169,7 @@ def check_pushgateway(settings: Settings) -> Check:
 
 def check_zone_table(settings: Settings) -> Check:
     """Read the taxi zone table; without one, trips that have zone ids alone can't be placed."""
-    from flows.sources import zone_table
+    from flows.datasets.sources import zone_table
     from flows.store import open_store
 
     try:

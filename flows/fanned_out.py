@@ -16,13 +16,13 @@ from flows.chunks import FanOut, cut
 from flows.compare_tasks import compare_kept, record_comparison
 from flows.core.errors import DispatchError, ParameterError, SweepFailedError
 from flows.core.settings import Settings
+from flows.datasets.sources import object_keys
 from flows.dispatch import Chunk, Family
 from flows.model.spec import ExperimentSpec
 from flows.model.sweep_parameters import cell_specs, data_spec
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridBase, GridSpec, KDistances
 from flows.records import id_of
 from flows.restarts import restartable
-from flows.sources import object_keys
 from flows.store import ObjectStore, open_store
 from flows.sweep_progress import SweepProgress
 from flows.sweep_result import ComparisonResult, SweepResult

@@ -13,16 +13,16 @@ from flows.core.limits import n_jobs
 from flows.core.progress import Progress, terminal_progress
 from flows.core.refusals import refusals_told
 from flows.core.settings import Settings, load_settings
+from flows.datasets.sources import resolve, zone_table_or_fault
 from flows.model.points import SourceFile
 from flows.model.spec import ExperimentSpec
 from flows.records import check_takes_records
 from flows.restarts import restartable
-from flows.sources import resolve, zone_table_or_fault
 from flows.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
     from flows.core.errors import ZoneTableError
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
 
 
 class KernelLoading:

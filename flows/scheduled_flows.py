@@ -11,8 +11,8 @@ from flows.chunks import fan_out
 from flows.compare_tasks import comparable
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
+from flows.datasets.latest import latest_month
 from flows.flow_decorator import flow
-from flows.latest import latest_month
 from flows.model.metric import Count
 from flows.model.spec import MaxSamples, MinSamples, Seed
 from flows.model.sweep_parameters import grid_spec
@@ -46,7 +46,7 @@ def daily_adapter_comparison_flow(
     """Compare sklearn and sklearn_parallel with the default setting: eps 0.5 km, min_samples 5.
 
     Args:
-        data_source: None for the latest yellow month in the store (flows.latest); the run says which it is.
+        data_source: None for the latest yellow month in the store (flows.datasets.latest); the run says which it is.
 
     Other parameters and errors are those of `flows.parameter_sweep.compare_adapters_sweep_flow`.
     """
@@ -93,7 +93,7 @@ def weekly_parameter_sweep_flow(
     """Sweep 9 eps values, from a street corner to a district, by 6 of min_samples.
 
     Args:
-        data_source: None for the latest yellow month in the store (flows.latest); the run says which it is.
+        data_source: None for the latest yellow month in the store (flows.datasets.latest); the run says which it is.
 
     Other parameters and errors are those of `flows.parameter_sweep.parameter_sweep_flow`, which also resumes a weekly
     sweep that stopped.

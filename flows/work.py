@@ -24,7 +24,7 @@ _LOG = logging.getLogger("flows")
 
 def ingest(run: Run) -> TripSource:
     """Check every file of the source, and open it as one stream of trips."""
-    from flows.sources import require_zone_table
+    from flows.datasets.sources import require_zone_table
     from flows.steps.ingest import open_source
 
     started = time.perf_counter()

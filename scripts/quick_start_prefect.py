@@ -23,9 +23,9 @@ MIN_SAMPLES = 50
 def main(rows: int, adapter_type: str, eps: float, min_samples: int, seed: int) -> None:
     """Make a synthetic month, evaluate one clustering of it, and say where to look next."""
     from flows.core.settings import load_settings
+    from flows.datasets.synthetic import put_synthetic_month
     from flows.model.parameters import experiment_spec
     from flows.store import open_store
-    from flows.synthetic import put_synthetic_month
 
     settings = load_settings()
     check_prefect(settings)

@@ -31,7 +31,7 @@ def data() -> None:
 def put(files: tuple[str, ...], key: str | None, as_json: bool) -> None:
     """Put local files into the object store. Files that are there already, by size and checksum, are left out."""
     from flows.core.settings import load_settings
-    from flows.put import keys_of, put_file
+    from flows.datasets.upload import keys_of, put_file
     from flows.store import open_store
 
     settings = load_settings()
@@ -51,7 +51,7 @@ def put(files: tuple[str, ...], key: str | None, as_json: bool) -> None:
 def ls(prefix: str, as_json: bool) -> None:
     """List the objects whose key begins with PREFIX."""
     from flows.core.settings import load_settings
-    from flows.source_names import shorten
+    from flows.datasets.names import shorten
     from flows.store import key_fault, open_store
 
     settings = load_settings()
@@ -75,8 +75,8 @@ def ls(prefix: str, as_json: bool) -> None:
 def synth(rows: int, seed: int, month: str, as_json: bool) -> None:
     """Make up a month of yellow trips with coordinates and put it into the object store."""
     from flows.core.settings import load_settings
+    from flows.datasets.synthetic import put_synthetic_month
     from flows.store import open_store
-    from flows.synthetic import put_synthetic_month
 
     settings = load_settings()
     key = put_synthetic_month(settings, open_store(settings), rows, seed, month)
@@ -115,8 +115,8 @@ def check(files: tuple[str, ...], use_minio: bool, as_json: bool) -> None:
 def _check(file: str, use_minio: bool, settings: Settings) -> list[FileReport]:
     """Reports of one file, or of the files that a glob names."""
     from flows.core.progress import terminal_progress
+    from flows.datasets.sources import resolve, zone_table_or_fault
     from flows.model.parameters import experiment_spec
-    from flows.sources import resolve, zone_table_or_fault
     from flows.steps.check import check_file
     from flows.store import open_store
 
@@ -153,7 +153,7 @@ def _report_lines(report: FileReport) -> Iterator[str]:
 def fetch(service: str, months: tuple[str, ...], as_json: bool) -> None:
     """Download months of trips, and the zone table, from TLC into the object store."""
     from flows.core.settings import load_settings
-    from flows.fetch import Fetched, check_month, fetch_month
+    from flows.datasets.fetch import Fetched, check_month, fetch_month
     from flows.store import open_store
 
     for month in months:

@@ -62,7 +62,7 @@ def refuse_missing_source(spec: ExperimentSpec) -> None:
         SourceError: it is not there.
     """
     from flows.core.settings import load_settings
-    from flows.sources import resolve
+    from flows.datasets.sources import resolve
     from flows.store import open_store
 
     settings = load_settings()

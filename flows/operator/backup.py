@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from flows.core.errors import ParameterError, PlatformError, StoreError
 from flows.core.settings import Settings
+from flows.datasets.names import shorten
 from flows.operator.kube import Cluster
 from flows.operator.kubectl import Kubectl
-from flows.source_names import shorten
 from flows.store import LocalStore, ObjectStore, key_fault
 
 DUMP = "prefect.dump"

@@ -11,7 +11,7 @@ from flows.model.sweeps import AggregateRecord, ComparisonRecord, SweepRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,14 @@ import shapely
 from numpy.typing import NDArray
 
 from flows.core.crs import LONG_ISLAND_M, to_metres
+from flows.datasets.zones import TLC_CRS
 from flows.report.figure import HOT, HOT_FILL, HOT_HULL, LAND, OUTLINE, SURFACE, Chart, label, new_figure
-from flows.steps.zones import TLC_CRS
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
 
 MAX_HULLS = 1000
 MAX_BUBBLES = 3000

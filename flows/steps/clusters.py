@@ -19,7 +19,7 @@ from flows.model.spec import UNITS_PER_METRE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
 
 _WKB_LITTLE_ENDIAN = 1
 # https://geoparquet.org/releases/v1.1.0/: with it, any GIS reads the file as a map layer. No CRS means WGS84 lon, lat.

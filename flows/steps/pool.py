@@ -17,7 +17,7 @@ from flows.model.spec import ExperimentSpec, ends_of
 from flows.steps.projection import grid_projection, pack, project, unpack
 
 if TYPE_CHECKING:
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
 
 _STATUS: dict[DropReason, int] = {
     "null": locate.NULL,

@@ -22,7 +22,7 @@ from flows.steps.pool import Pool, by_coordinates, by_zone
 from flows.steps.projection import grid_projection
 
 if TYPE_CHECKING:
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
 
 
 def classify_coordinates(lon: NDArray[np.float64], lat: NDArray[np.float64], box: CityBox) -> NDArray[np.uint8]:

@@ -32,7 +32,7 @@ from flows.store.protocol import ObjectStore
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
 
 
 @dataclass(frozen=True, eq=False)

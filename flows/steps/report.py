@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flows.core.text import printable
+from flows.datasets.names import months_in_words
 from flows.model.metric import Metric
 from flows.model.records import DIFFERING_NOTE, ExperimentRecord, FileFingerprint
-from flows.source_names import months_in_words
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,10 +17,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from flows.cli import main
 from flows.core.settings import load_settings
+from flows.datasets.synthetic import put_synthetic_month, write_synthetic_month
 from flows.evaluation_flows import evaluation_pipeline
 from flows.model.records import ExperimentRecord
 from flows.store import open_store
-from flows.synthetic import put_synthetic_month, write_synthetic_month
 from tests.conftest import REPOSITORY
 
 MONTH = "synthetic_yellow_tripdata_2016-01.parquet"

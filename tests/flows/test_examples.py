@@ -9,8 +9,8 @@ import pytest
 from examples import basic_flow, parallel_flow, retry_flow
 from flows.core.errors import SourceNotFoundError, StoreError
 from flows.core.settings import load_settings
+from flows.datasets.synthetic import put_synthetic_month, write_synthetic_month
 from flows.store import LocalStore, ObjectInfo, open_store
-from flows.synthetic import put_synthetic_month, write_synthetic_month
 
 MONTH = "synthetic_yellow_tripdata_2016-01.parquet"
 

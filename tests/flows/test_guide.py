@@ -20,9 +20,9 @@ from prefect.cli._app import _app as prefect_command
 
 from flows.cli import main
 from flows.core.settings import load_settings
+from flows.datasets.synthetic import write_synthetic_month
 from flows.records import list_records
 from flows.store import open_store
-from flows.synthetic import write_synthetic_month
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MONTH = "yellow_tripdata_2025-09.parquet"

@@ -86,7 +86,7 @@ def _trips(suffix: str) -> Callable[[bytes, Path, Random], None]:
 
 
 def _read_zones(content: bytes, folder: Path, random: Random) -> None:
-    from flows.steps.zones import load_zone_table
+    from flows.datasets.zones import load_zone_table
 
     path = folder / "taxi_zones.zip"
     path.write_bytes(content)

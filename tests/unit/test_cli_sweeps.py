@@ -18,11 +18,11 @@ from flows.cli import main
 from flows.cli import sweeps as sweeps_module
 from flows.cli.options import ListOption, is_names, is_numbers, list_option
 from flows.core.settings import load_settings
+from flows.datasets.synthetic import put_synthetic_month, write_synthetic_month
 from flows.model.sweeps import ComparisonRecord, KDistances, SweepRecord
 from flows.store import open_store
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
 from flows.sweep_store import Folder, SweepPlan
-from flows.synthetic import put_synthetic_month, write_synthetic_month
 from tests.unit.builders import (
     a_cell,
     a_comparison_record,

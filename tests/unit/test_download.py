@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.core.errors import SourceError, SourceNotFoundError
-from flows.download import Downloader
+from flows.datasets.download import Downloader
 from tests.unit.file_server import FileServer, serve
 
 BODY = random.Random(0).randbytes(3_000_000)  # noqa: S311 - no secret

@@ -12,11 +12,11 @@ from pyproj import Geod, Transformer
 from scipy.spatial import ConvexHull
 
 from flows.core.errors import ParameterError
+from flows.datasets.zones import ZoneTable, load_zone_table
 from flows.model.points import Points
 from flows.model.spec import CoordinateType
 from flows.steps.clusters import SCHEMA, cluster_table, from_parquet, to_frame, to_parquet
 from flows.steps.export import LABEL_DTYPE, export_clusters, export_labels, label_array
-from flows.steps.zones import ZoneTable, load_zone_table
 
 TO_DEGREES = Transformer.from_crs("EPSG:32118", "EPSG:4326", always_xy=True)
 

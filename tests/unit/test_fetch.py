@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from flows.cli import main
 from flows.core.errors import ParameterError, UnreadableFileError
 from flows.core.settings import load_settings
-from flows.fetch import check_month, fetch_month
-from flows.source_names import FIRST_MONTHS
+from flows.datasets.fetch import check_month, fetch_month
+from flows.datasets.names import FIRST_MONTHS
 from flows.store import open_store
 from tests.unit.file_server import FileServer, serve
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.core.errors import ParameterError
-from flows.glob_names import Matches, match_files, match_keys
+from flows.datasets.globs import Matches, match_files, match_keys
 
 NAMES = (
     "a.csv",

@@ -19,6 +19,7 @@ from pyproj import Transformer
 
 from flows.core.crs import LONG_ISLAND_M
 from flows.core.errors import ParameterError
+from flows.datasets.zones import TLC_CRS, ZoneTable, load_zone_table
 from flows.model.metric import Metric
 from flows.model.ranking import METRICS
 from flows.report import sweep_charts, tables
@@ -26,7 +27,6 @@ from flows.report.content import ReportContent
 from flows.report.map import MAX_BUBBLES, MAX_HULLS, hot_spots
 from flows.report.measures import MEASURES
 from flows.report.page import render, write_report
-from flows.steps.zones import TLC_CRS, ZoneTable, load_zone_table
 from tests.unit.builders import (
     CREATED,
     a_cell,

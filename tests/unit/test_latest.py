@@ -6,7 +6,7 @@ import pytest
 
 from flows.core.errors import SourceNotFoundError
 from flows.core.settings import load_settings
-from flows.latest import latest_month, month_of
+from flows.datasets.latest import latest_month, month_of
 from flows.store import open_store
 
 

@@ -12,13 +12,13 @@ from sklearn.cluster import DBSCAN
 from flows.adapters.registry import adapter_names, get_adapter
 from flows.core.errors import SourceError, UnreadableFileError
 from flows.core.settings import load_settings
+from flows.datasets.zones import load_zone_table
 from flows.model.parameters import experiment_spec
 from flows.model.points import Points, SourceFile
 from flows.model.spec import eps_to_metres
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
 from flows.steps.suggest import suggest
-from flows.steps.zones import load_zone_table
 
 
 class Counts(NamedTuple):

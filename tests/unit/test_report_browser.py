@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.datasets.zones import load_zone_table
 from flows.report.content import ReportContent
 from flows.report.page import write_report
-from flows.steps.zones import load_zone_table
 from tests.unit.builders import (
     CREATED,
     a_cluster_frame,

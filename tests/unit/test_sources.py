@@ -8,9 +8,9 @@ import pytest
 
 from flows.core.errors import ParameterError, SourceNotFoundError, UnreadableFileError, ZoneTableError
 from flows.core.settings import Settings, load_settings
+from flows.datasets.sources import require_zone_table, resolve, zone_table
 from flows.model.points import SourceFile
 from flows.model.spec import ExperimentSpec
-from flows.sources import require_zone_table, resolve, zone_table
 from flows.store import ObjectStore, open_store
 from flows.store.minio import MinioStore
 from tests.unit.s3_server import KEYS, s3_server

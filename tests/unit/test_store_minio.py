@@ -18,14 +18,14 @@ from minio import Minio
 from flows import work
 from flows.core.errors import SettingsError, StoreAccessError, StoreError
 from flows.core.settings import load_settings
+from flows.datasets.synthetic import write_synthetic_month
+from flows.datasets.upload import put_file
 from flows.model.parameters import experiment_spec
 from flows.model.records import ExperimentRecord
-from flows.put import put_file
 from flows.run import open_run
 from flows.store import ObjectInfo, ObjectStore, open_store
 from flows.store import minio as minio_store
 from flows.store.minio import MinioStore
-from flows.synthetic import write_synthetic_month
 from tests.unit.s3_server import KEYS, refusing, s3_server
 
 DATA, RECORDS = "taxi-data", "taxi-experiments"

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows import synthetic
 from flows.core.errors import ParameterError
-from flows.synthetic import synthetic_name, write_synthetic_month
+from flows.datasets import synthetic
+from flows.datasets.synthetic import synthetic_name, write_synthetic_month
 
 
 @pytest.fixture(scope="module")

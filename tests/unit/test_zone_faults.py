@@ -13,11 +13,11 @@ from flows.cli import main
 from flows.core.errors import ZoneTableError
 from flows.core.progress import NO_PROGRESS
 from flows.core.settings import load_settings
+from flows.datasets.sources import zone_table_or_fault
 from flows.model.points import Kind, TripSource
 from flows.model.spec import ExperimentSpec
 from flows.report.gather import gather
 from flows.run import KernelLoading, Run
-from flows.sources import zone_table_or_fault
 from flows.store import open_store
 from tests.unit.builders import a_sweep_record
 from tests.unit.experiments import no_batches

@@ -13,7 +13,7 @@ import shapely
 from pyproj import Transformer
 
 from flows.core.errors import ZoneTableError
-from flows.steps.zones import MAX_PART_BYTES, ZoneTable, load_zone_table
+from flows.datasets.zones import MAX_PART_BYTES, ZoneTable, load_zone_table
 
 TIMES_SQUARE, LAGUARDIA, AT_SEA = (-73.9855, 40.7580), (-73.8726, 40.7747), (-73.70, 40.46)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from flows.core.errors import ParameterError, SourceError, UnreadableFileError
-from flows.source_names import refuse_address
+from flows.datasets.names import refuse_address
 from flows.store import ObjectStore, key_fault
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flows.core.errors import SourceNotFoundError
-from flows.source_names import FIRST_MONTHS, is_hidden
+from flows.datasets.names import FIRST_MONTHS, is_hidden
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

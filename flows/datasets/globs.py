@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from flows.core.errors import ParameterError, UnreadableFileError
-from flows.source_names import is_hidden, is_table_in_parts
+from flows.datasets.names import is_hidden, is_table_in_parts
 
 _WILD = re.compile(r"[*?[]")
 _ANY_DEPTH = "**"

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING, NoReturn
 
 from flows.core.errors import ParameterError, SourceNotFoundError, UnreadableFileError, ZoneTableError
 from flows.core.text import printable
-from flows.fetch import ZONE_TABLE_KEY
-from flows.glob_names import Matches, files_below, is_glob, literal_beginning, match_files, match_keys
-from flows.model.points import SourceFile
-from flows.model.spec import ExperimentSpec
-from flows.source_names import (
+from flows.datasets.fetch import ZONE_TABLE_KEY
+from flows.datasets.globs import Matches, files_below, is_glob, literal_beginning, match_files, match_keys
+from flows.datasets.names import (
     fetch_command,
     is_table_in_parts,
     refuse_address,
     refuse_two_formats,
     shorten,
 )
+from flows.model.points import SourceFile
+from flows.model.spec import ExperimentSpec
 from flows.store import MAX_KEY_BYTES, LocalStore, key_fault
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings
-    from flows.steps.zones import ZoneTable
+    from flows.datasets.zones import ZoneTable
     from flows.store import ObjectStore
 
 _LOG = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def zone_table(settings: Settings, store: ObjectStore) -> ZoneTable | None:
     """
     if settings.zone_table is None and store.stat(settings.data_bucket, ZONE_TABLE_KEY) is None:
         return None
-    from flows.steps.zones import load_zone_table
+    from flows.datasets.zones import load_zone_table
 
     if settings.zone_table is not None:
         return load_zone_table(settings.zone_table)

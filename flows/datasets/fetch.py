@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.core.errors import ParameterError, SourceNotFoundError, UnreadableFileError
-from flows.source_names import FIRST_MONTHS
+from flows.datasets.names import FIRST_MONTHS
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings
-    from flows.download import Downloader, Progress
+    from flows.datasets.download import Downloader, Progress
     from flows.store import ObjectStore
 
 ZONE_TABLE_KEY = "reference/taxi_zones.zip"
@@ -58,7 +58,7 @@ def fetch_month(
         StoreError: the store did not take the file.
     """
     check_month(service, month)
-    from flows.download import Downloader
+    from flows.datasets.download import Downloader
 
     key = f"{service}_tripdata_{month}.parquet"
     with Downloader(settings.store_dir / "tmp", progress, pause) as downloader:
