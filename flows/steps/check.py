@@ -11,9 +11,9 @@ from flows.core.progress import NO_PROGRESS, Progress
 from flows.core.settings import CityBox, Settings
 from flows.model.points import BadRows, DropReason, Kind, SourceFile, TripBatch
 from flows.model.spec import End, ExperimentSpec
-from flows.steps.dialects import Role, Service
+from flows.readers.dialects import Role, Service
+from flows.readers.layout import Layout, read_layout
 from flows.steps.ingest import roles_to_read, stream
-from flows.steps.layout import Layout, read_layout
 from flows.steps.prepare import classify_coordinates
 
 _COORDINATE_REASONS: tuple[DropReason, ...] = ("null", "zero", "outside")

@@ -12,11 +12,11 @@ from flows.core.progress import NO_PROGRESS, Progress
 from flows.core.settings import Settings
 from flows.model.points import Kind, SourceFile, TripBatch, TripSource
 from flows.model.spec import ExperimentSpec, ends_of
-from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES, Role
-from flows.steps.layout import Layout, read_layout
-from flows.steps.read_ahead import read_ahead
-from flows.steps.table import Chunk, ChunkSize, ValueType
-from flows.steps.trip_columns import TripColumns
+from flows.readers.dialects import COORDINATE_ROLES, ZONE_ROLES, Role
+from flows.readers.layout import Layout, read_layout
+from flows.readers.read_ahead import read_ahead
+from flows.readers.table import Chunk, ChunkSize, ValueType
+from flows.readers.trip_columns import TripColumns
 
 CHUNK_SIZE = ChunkSize()
 

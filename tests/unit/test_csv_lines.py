@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from flows.core.errors import DialectError, RowError, SourceError, UnreadableFileError
 from flows.model.points import SourceFile
-from flows.steps.csv_lines import MAX_LINE_BYTES, to_block
-from flows.steps.read_csv import CsvTable
-from flows.steps.table import SAMPLE_ROWS, ChunkSize
+from flows.readers.csv_lines import MAX_LINE_BYTES, to_block
+from flows.readers.read_csv import CsvTable
+from flows.readers.table import SAMPLE_ROWS, ChunkSize
 
 NAMES = "vendor_id,pickup_longitude,pickup_latitude"
 ROW = "1,-73.98,40.75"
@@ -265,7 +265,7 @@ def test_cells_are_those_of_pythons_csv_or_the_line_is_refused(
 def outcome(path: Path, csv_bytes: int, sample_rows: int) -> list[list[str]] | str:
     """All rows, or the line that is refused; with few rows in the sample the others are judged in the bulk."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flows.steps.read_csv.SAMPLE_ROWS", sample_rows)
+        patch.setattr("flows.readers.read_csv.SAMPLE_ROWS", sample_rows)
         try:
             return cells_of(opened(path), csv_bytes)[0]
         except SourceError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.steps.dialects import dialect_table, normalised
+from flows.readers.dialects import dialect_table, normalised
 
 HEADS: dict[str, dict[str, tuple[str, ...]]] = {
     "yellow": {

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from flows.core.settings import Settings
 from flows.model.points import NO_TIME, SourceFile, TripBatch, TripSource
 from flows.model.spec import CoordinateType, ExperimentSpec
+from flows.readers.table import ChunkSize
 from flows.steps.ingest import open_source
-from flows.steps.table import ChunkSize
 
 REAL = [
     # file, dialect, kind, rows

@@ -16,9 +16,9 @@ from flows.core.errors import SourceError
 from flows.core.settings import Settings
 from flows.model.points import SourceFile
 from flows.model.spec import ExperimentSpec
+from flows.readers.range_file import RangeFile
+from flows.readers.read_parquet import MAX_ROWS
 from flows.steps.ingest import open_source
-from flows.steps.range_file import RangeFile
-from flows.steps.read_parquet import MAX_ROWS
 
 N_ROWS = 60
 CHILD = """

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.model.points import NO_TIME
-from flows.steps.columns import BadValueError
-from flows.steps.times import to_minutes
+from flows.readers.columns import BadValueError
+from flows.readers.times import to_minutes
 
 NEW_YORK = ZoneInfo("America/New_York")
 NAIVE = st.datetimes(datetime(1, 1, 4), datetime(9999, 12, 28))

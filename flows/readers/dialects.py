@@ -168,5 +168,5 @@ def normalised(column: str) -> str:
 @lru_cache(maxsize=1)
 def dialect_table() -> DialectTable:
     """Read `dialects.toml`, once."""
-    text = resources.files("flows.steps").joinpath("dialects.toml").read_text(encoding="utf-8")
+    text = resources.files("flows.readers").joinpath("dialects.toml").read_text(encoding="utf-8")
     return DialectTable.model_validate(tomllib.loads(text))

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from flows.model.points import NO_TIME, Clock
 from flows.model.spec import End
-from flows.steps.columns import BadValueError, to_numbers, to_zones
-from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES
-from flows.steps.layout import Layout
-from flows.steps.table import Chunk, row_error
-from flows.steps.times import to_minutes
+from flows.readers.columns import BadValueError, to_numbers, to_zones
+from flows.readers.dialects import COORDINATE_ROLES, ZONE_ROLES
+from flows.readers.layout import Layout
+from flows.readers.table import Chunk, row_error
+from flows.readers.times import to_minutes
 
 Converted = TypeVar("Converted")
 _Parts = TypeVar("_Parts", bound=tuple[NDArray[Any], ...])

@@ -11,12 +11,12 @@ import pyarrow as pa
 from flows.core.errors import DialectError, SourceError
 from flows.model.points import Kind, SourceFile
 from flows.model.spec import End
-from flows.steps.alignment import check_aligned, check_not_swapped, check_values, is_missing
-from flows.steps.columns import has_nonzero, has_value
-from flows.steps.dialects import COORDINATE_ROLES, ZONE_ROLES, Dialect, Role, dialect_table
-from flows.steps.read_csv import CsvTable
-from flows.steps.read_parquet import ParquetTable
-from flows.steps.table import ChunkSize, Sample, Table, ValueType, format_of
+from flows.readers.alignment import check_aligned, check_not_swapped, check_values, is_missing
+from flows.readers.columns import has_nonzero, has_value
+from flows.readers.dialects import COORDINATE_ROLES, ZONE_ROLES, Dialect, Role, dialect_table
+from flows.readers.read_csv import CsvTable
+from flows.readers.read_parquet import ParquetTable
+from flows.readers.table import ChunkSize, Sample, Table, ValueType, format_of
 
 _ONE_OF_SEVERAL: tuple[Role, ...] = ("pickup_lon", "dropoff_lon", "pickup_zone", "dropoff_zone", "pickup_time")
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from flows.core.errors import DialectError, UnreadableFileError
 from flows.model.points import SourceFile
-from flows.steps.csv_hints import DECIMAL_COMMA, SEPARATORS
-from flows.steps.csv_lines import MAX_LINE_BYTES, LineEnd, LongLineError, cut, ended_by_lf, line_end_of
-from flows.steps.dialects import dialect_table, normalised
+from flows.readers.csv_hints import DECIMAL_COMMA, SEPARATORS
+from flows.readers.csv_lines import MAX_LINE_BYTES, LineEnd, LongLineError, cut, ended_by_lf, line_end_of
+from flows.readers.dialects import dialect_table, normalised
 
 _BOM = b"\xef\xbb\xbf"
 _FORMATS = {

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flows.steps.dialects import dialect_table
+from flows.readers.dialects import dialect_table
 
 _LARGEST_ZONE_ID = np.iinfo(np.int32).max
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from flows.core.errors import RowError
-from flows.steps.dialects import Role, Rule, dialect_table
-from flows.steps.table import Sample, Table
+from flows.readers.dialects import Role, Rule, dialect_table
+from flows.readers.table import Sample, Table
 
 _Columns = Mapping[Role, tuple[int, ...]]
 

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from flows.core.errors import RowError, UnreadableFileError
 from flows.model.points import SourceFile
-from flows.steps.columns import is_text, plain, shown
-from flows.steps.range_file import RangeFile
-from flows.steps.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType
+from flows.readers.columns import is_text, plain, shown
+from flows.readers.range_file import RangeFile
+from flows.readers.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType
 
 MAX_ROWS = 1_000_000_000
 MAX_ROW_BYTES = 1 << 16
@@ -26,7 +26,7 @@ MAX_CELL_BYTES = 1024
 
 
 class ParquetTable:
-    """A parquet file, by the protocol of flows.steps.table.Table.
+    """A parquet file, by the protocol of flows.readers.table.Table.
 
     Raises:
         UnreadableFileError: not parquet, corrupt, or without rows.

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flows.model.points import NO_TIME, Clock
-from flows.steps.columns import BadValueError, is_text, plain, shown, text_cells
-from flows.steps.dialects import TimeForm, dialect_table
+from flows.readers.columns import BadValueError, is_text, plain, shown, text_cells
+from flows.readers.dialects import TimeForm, dialect_table
 
 CITY = ZoneInfo("America/New_York")
 TIME = "a time such as 2016-01-31 07:05:00 or 01/31/2016 7:05:00 AM"

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from flows.core.errors import RowError
 from flows.model.points import SourceFile
-from flows.steps.csv_lines import Line
+from flows.readers.csv_lines import Line
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ":": "colons", "^": "carets", "~": "tildes"}
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")

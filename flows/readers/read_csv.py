@@ -2,7 +2,7 @@
 
 The lines are cut here and parsed by Arrow. So a last line that is cut off is seen before it is parsed, and TLC's own
 oddities do no harm: blank lines after the header, blanks around names, more fields than names. Lines that Arrow may
-take otherwise than flows.steps.csv_lines are cut there.
+take otherwise than flows.readers.csv_lines are cut there.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from isal import igzip, isal_zlib
 
 from flows.core.errors import RowError, UnreadableFileError
 from flows.model.points import SourceFile
-from flows.steps.csv_header import find_header
-from flows.steps.csv_hints import hint, refuse_decimal_commas
-from flows.steps.csv_lines import (
+from flows.readers.csv_header import find_header
+from flows.readers.csv_hints import hint, refuse_decimal_commas
+from flows.readers.csv_lines import (
     MAX_LINE_BYTES,
     Block,
     Line,
@@ -39,9 +39,9 @@ from flows.steps.csv_lines import (
     split_lines,
     to_block,
 )
-from flows.steps.dialects import dialect_table
-from flows.steps.read_ahead import read_ahead
-from flows.steps.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType
+from flows.readers.dialects import dialect_table
+from flows.readers.read_ahead import read_ahead
+from flows.readers.table import SAMPLE_ROWS, Chunk, ChunkSize, Sample, ValueType
 
 HEAD_BYTES = 2 * MAX_LINE_BYTES
 _PARSE_BYTES = 2 * MAX_LINE_BYTES
@@ -51,7 +51,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class CsvTable:
-    """A CSV file, by the protocol of flows.steps.table.Table.
+    """A CSV file, by the protocol of flows.readers.table.Table.
 
     skip_truncated: leave out a last line that is cut off, instead of refusing the file.
     skip_bad_rows: leave out up to so many lines that don't fit the header, instead of refusing the file.
