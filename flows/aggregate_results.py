@@ -17,12 +17,12 @@ from flows.model.metric import Count
 from flows.model.parameters import shown
 from flows.model.spec import Seed
 from flows.model.sweeps import AggregateRecord
-from flows.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
-from flows.records import check_takes_records, new_id
+from flows.records.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
+from flows.records.storage import check_takes_records, new_id
+from flows.records.sweep_storage import key_of, put
 from flows.restarts import restartable
 from flows.store import ObjectStore, open_store
 from flows.sweep_result import AggregateResult
-from flows.sweep_store import key_of, put
 from flows.tasks import report
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from prefect.cache_policies import NO_CACHE
 from flows.core.errors import ParameterError
 from flows.model.sweep_parameters import cell_specs
 from flows.model.sweeps import Agreement, AutoGrid, Cell, ComparisonRecord, Facts, GridSpec
-from flows.records import new_id
+from flows.records.storage import new_id
+from flows.records.sweep_storage import Folder, SweepPlan, key_of, put
 from flows.run import Run
 from flows.steps.agreement import SAME, Likeness, agreement, likeness, overall
 from flows.sweep_progress import SweepProgress
 from flows.sweep_result import ComparisonResult
-from flows.sweep_store import Folder, SweepPlan, key_of, put
 from flows.sweep_tasks import record_cell, with_cells
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ from flows.dispatch import Chunk, Family
 from flows.model.spec import ExperimentSpec
 from flows.model.sweep_parameters import cell_specs, data_spec
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridBase, GridSpec, KDistances
-from flows.records import id_of
+from flows.records.storage import id_of
+from flows.records.sweep_storage import AutoPlan, Folder, SweepPlan
 from flows.restarts import restartable
 from flows.store import ObjectStore, open_store
 from flows.sweep_progress import SweepProgress
 from flows.sweep_result import ComparisonResult, SweepResult
-from flows.sweep_store import AutoPlan, Folder, SweepPlan
 from flows.sweep_tasks import begin, failed_cell, record_sweep, refuse_other_bytes
 
 

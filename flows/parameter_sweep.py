@@ -10,8 +10,8 @@ from flows.flow_decorator import flow
 from flows.model.metric import Count
 from flows.model.spec import MaxSamples, MinSamples, Seed
 from flows.model.sweep_parameters import grid_spec
+from flows.records.sweep_storage import resumed_plan
 from flows.sweep_result import ComparisonResult, SweepResult
-from flows.sweep_store import resumed_plan
 from flows.sweep_tasks import check_max_failed
 from flows.sweeps import run_comparison, run_sweep
 

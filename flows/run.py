@@ -16,7 +16,7 @@ from flows.core.settings import Settings, load_settings
 from flows.datasets.sources import resolve, zone_table_or_fault
 from flows.model.points import SourceFile
 from flows.model.spec import ExperimentSpec
-from flows.records import check_takes_records
+from flows.records.storage import check_takes_records
 from flows.restarts import restartable
 from flows.store import ObjectStore, open_store
 

@@ -17,11 +17,11 @@ from flows.model.ranking import best
 from flows.model.spec import eps_to_metres
 from flows.model.sweep_parameters import cell_specs
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridSpec, SweepRecord
-from flows.records import new_id
+from flows.records.storage import new_id
+from flows.records.sweep_storage import Folder, SweepPlan, key_of, put
 from flows.run import Run
 from flows.sweep_progress import SweepProgress, cell_line
 from flows.sweep_result import SweepResult
-from flows.sweep_store import Folder, SweepPlan, key_of, put
 from flows.work import keep, timings
 
 if TYPE_CHECKING:

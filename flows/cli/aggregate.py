@@ -20,7 +20,7 @@ def _aggregate(days: int, seed: int, as_json: bool, report: Path | None) -> None
     from datetime import UTC, datetime
 
     from flows.core.settings import load_settings
-    from flows.period import last_days
+    from flows.records.period import last_days
 
     last_days(days, datetime.now(UTC).date())
     check_report(report)

@@ -16,10 +16,10 @@ from flows.core.text import printable
 from flows.outputs import check_file
 
 if TYPE_CHECKING:
-    from flows.diff import RecordDiff
     from flows.model.metric import Metric
     from flows.model.records import ExperimentRecord
-    from flows.period import PeriodRecords
+    from flows.records.period import PeriodRecords
+    from flows.steps.diff import RecordDiff
 
 COLUMNS = ("id", "created", "flow", "source", "adapter", "eps_km", "min_samples", "used", "clusters", "noise", "score")
 FORMATS: tuple[Literal["csv"], Literal["parquet"]] = ("csv", "parquet")
@@ -64,7 +64,7 @@ def ls(since: str | None, adapter: str | None, source: str | None, sort: str | N
 def show(record_id: str, as_json: bool) -> None:
     """Show one record: of an experiment, sweep, comparison or aggregate."""
     from flows.core.settings import load_settings
-    from flows.find import find_record
+    from flows.records.find import find_record
     from flows.store import open_store
 
     settings = load_settings()
@@ -86,8 +86,8 @@ def diff(first: str, second: str, as_json: bool) -> None:
     source is still there.
     """
     from flows.core.settings import load_settings
-    from flows.diff import diff as compare
-    from flows.records import read_record
+    from flows.records.storage import read_record
+    from flows.steps.diff import diff as compare
     from flows.store import open_store
 
     settings = load_settings()
@@ -109,7 +109,7 @@ def diff(first: str, second: str, as_json: bool) -> None:
 @_filters
 def export(file: Path, form: str | None, since: str | None, adapter: str | None, source: str | None) -> None:
     """Write records into one flat table, the newest first."""
-    from flows.flat import export_records
+    from flows.records.flat import export_records
 
     chosen = next((known for known in FORMATS if known == (form or file.suffix.lower().lstrip("."))), None)
     if chosen is None:
@@ -126,8 +126,8 @@ def _browse(
     since: str | None, adapter: str | None, source: str | None, sort: str | None, limit: int | None
 ) -> PeriodRecords:
     """Read records; those that can't be read are named on stderr."""
-    from flows.browse import Query, browse
     from flows.core.settings import load_settings
+    from flows.records.browse import Query, browse
     from flows.store import open_store
 
     settings = load_settings()

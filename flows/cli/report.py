@@ -12,7 +12,7 @@ from flows.core.text import printable
 from flows.outputs import check_file, writing
 
 if TYPE_CHECKING:
-    from flows.find import AnyRecord
+    from flows.records.find import AnyRecord
 
 SUFFIXES = (".html", ".htm")
 
@@ -90,7 +90,7 @@ def write_page(record: AnyRecord, path: Path) -> None:
 def report(record_id: str, output: Path) -> None:
     """Write the report of an experiment, sweep, comparison or aggregate."""
     from flows.core.settings import load_settings
-    from flows.find import find_record, latest_record
+    from flows.records.find import find_record, latest_record
     from flows.store import open_store
 
     check_file("--output", output, SUFFIXES)

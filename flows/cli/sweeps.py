@@ -260,8 +260,8 @@ def _refuse_own_grid(ctx: click.Context, resume: str) -> None:
 
 def _resumed_grid(sweep_id: str) -> GridSpec:
     from flows.core.settings import load_settings
+    from flows.records.sweep_storage import load_plan
     from flows.store import open_store
-    from flows.sweep_store import load_plan
 
     settings = load_settings()
     return load_plan(open_store(settings), settings, sweep_id).spec

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from flows.datasets.sources import zone_table_or_fault
 from flows.model.records import ExperimentRecord
 from flows.model.sweeps import AggregateRecord, ComparisonRecord, SweepRecord
-from flows.period import load_period
-from flows.records import read_record
+from flows.records.period import load_period
+from flows.records.storage import read_record
 from flows.report.content import ReportContent
 from flows.report.tables import source_name
 from flows.steps.clusters import from_parquet, to_frame

@@ -24,7 +24,7 @@ from flows.model.records import (
     RecordedSettings,
 )
 from flows.model.spec import ExperimentSpec
-from flows.records import clusters_key, new_id, record_key
+from flows.records.storage import clusters_key, new_id, record_key
 from flows.steps.clusters import cluster_table, to_parquet
 from flows.steps.lattice import lattice_note
 from flows.store.protocol import ObjectStore

@@ -25,9 +25,9 @@ from flows.core.settings import Settings, load_settings
 from flows.model.sweep_parameters import grid_spec
 from flows.model.sweeps import ComparisonRecord, GridSpec, SweepRecord
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
-from flows.records import read_record
+from flows.records.storage import read_record
+from flows.records.sweep_storage import Folder, SweepPlan
 from flows.store import ObjectStore, open_store
-from flows.sweep_store import Folder, SweepPlan
 from tests.flows.deploying import deploy, empty
 from tests.unit.builders import a_cell
 

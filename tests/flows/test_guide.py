@@ -21,7 +21,7 @@ from prefect.cli._app import _app as prefect_command
 from flows.cli import main
 from flows.core.settings import load_settings
 from flows.datasets.synthetic import write_synthetic_month
-from flows.records import list_records
+from flows.records.storage import list_records
 from flows.store import open_store
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -25,7 +25,7 @@ from flows.model.outcome import Outcome
 from flows.model.ranking import best
 from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
-from flows.records import list_records, read_record
+from flows.records.storage import list_records, read_record
 from flows.scheduled_flows import daily_adapter_comparison_flow, weekly_parameter_sweep_flow
 from flows.steps.record import record
 from flows.store import ObjectStore, open_store

@@ -94,9 +94,9 @@ def _read_zones(content: bytes, folder: Path, random: Random) -> None:
 
 
 def _read_records(content: bytes, folder: Path, random: Random) -> None:
-    from flows.browse import Query, browse
     from flows.core.settings import load_settings
-    from flows.flat import export_records
+    from flows.records.browse import Query, browse
+    from flows.records.flat import export_records
     from flows.steps.report import to_text
     from flows.store import open_store
 

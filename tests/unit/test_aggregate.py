@@ -27,8 +27,8 @@ from flows.model.records import (
 )
 from flows.model.spec import ExperimentSpec
 from flows.model.sweeps import Group, PairedTest, Statistic, Trend
-from flows.period import days_before, last_days, load_period, refuse_empty
-from flows.records import clusters_key, new_id, record_key
+from flows.records.period import days_before, last_days, load_period, refuse_empty
+from flows.records.storage import clusters_key, new_id, record_key
 from flows.steps.aggregate import MAIN_METRICS, Aggregate, aggregate, bootstrap_intervals
 from flows.store import LocalStore
 

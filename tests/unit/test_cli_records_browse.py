@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 from flows.cli import main
 from flows.core.settings import load_settings
 from flows.core.text import printable
-from flows.diff import RecordDiff
-from flows.find import latest_record
-from flows.flat import flat_row
 from flows.model.metric import Metric
 from flows.model.records import ExperimentRecord
-from flows.period import load_period
+from flows.records.find import latest_record
+from flows.records.flat import flat_row
+from flows.records.period import load_period
+from flows.steps.diff import RecordDiff
 from flows.store import open_store
 from tests.unit.builders import CREATED, an_experiment_record
 

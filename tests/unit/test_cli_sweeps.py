@@ -20,9 +20,9 @@ from flows.cli.options import ListOption, is_names, is_numbers, list_option
 from flows.core.settings import load_settings
 from flows.datasets.synthetic import put_synthetic_month, write_synthetic_month
 from flows.model.sweeps import ComparisonRecord, KDistances, SweepRecord
+from flows.records.sweep_storage import Folder, SweepPlan
 from flows.store import open_store
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
-from flows.sweep_store import Folder, SweepPlan
 from tests.unit.builders import (
     a_cell,
     a_comparison_record,

@@ -14,7 +14,7 @@ from flows.core.errors import ParameterError
 from flows.flow_decorator import flow
 from flows.model.parameters import experiment_spec, plain
 from flows.model.sweep_parameters import grid_spec
-from flows.sweep_store import resumed_plan
+from flows.records.sweep_storage import resumed_plan
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from flows.core.errors import ParameterError, StoreError, UnreadableFileError
 from flows.core.settings import Settings, load_settings
 from flows.datasets.zones import load_zone_table
 from flows.model.points import BadRows, SourceFile
-from flows.records import clusters_key, list_records, new_id, read_record, record_key
+from flows.records.storage import clusters_key, list_records, new_id, read_record, record_key
 from flows.steps.clusters import cluster_table, from_parquet
 from flows.steps.environment import environment
 from flows.steps.record import fingerprint_files, record

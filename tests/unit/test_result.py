@@ -64,7 +64,7 @@ def test_prints_readably(result: ExperimentResult) -> None:
 
 def test_importing_it_needs_no_heavy_library() -> None:
     code = (
-        "import sys, flows.result, flows.records, flows.datasets.sources, flows.store\n"
+        "import sys, flows.result, flows.records.storage, flows.datasets.sources, flows.store\n"
         "heavy = {'numpy', 'pandas', 'pyarrow', 'shapely', 'pyproj', 'rich', 'sklearn', 'numba'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
     )

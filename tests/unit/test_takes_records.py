@@ -11,7 +11,7 @@ from flows import run as run_module
 from flows.core.errors import StoreError
 from flows.core.settings import load_settings
 from flows.model.parameters import experiment_spec
-from flows.records import check_takes_records
+from flows.records.storage import check_takes_records
 from flows.run import open_run
 from flows.store import open_store
 

@@ -16,8 +16,8 @@ from flows.adapters.registry import get_adapter
 from flows.core.errors import ParameterError
 from flows.model.ranking import check_metric
 from flows.model.records import ExperimentRecord
-from flows.period import PeriodRecords, is_of_another_schema
-from flows.records import newest_first
+from flows.records.period import PeriodRecords, is_of_another_schema
+from flows.records.storage import newest_first
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

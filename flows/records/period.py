@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from flows.core.errors import ParameterError
 from flows.model.parameters import shown
 from flows.model.records import ExperimentRecord
-from flows.records import date_folders, record_keys
+from flows.records.storage import date_folders, record_keys
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

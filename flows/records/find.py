@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from flows.core.errors import StoreError
 from flows.model.records import ExperimentRecord
 from flows.model.sweeps import AggregateRecord, ComparisonRecord, SweepRecord
-from flows.records import dated_stem, is_date_folder, is_record_name
+from flows.records.storage import dated_stem, is_date_folder, is_record_name
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from flows.core.errors import SourceError, ZoneTableError
 from flows.core.frozen import Frozen
-from flows.flat import Value
 from flows.model.metric import Measured, Metric
 from flows.model.ranking import METRICS
 from flows.model.records import ExperimentRecord
+from flows.records.flat import Value
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from flows.core.errors import ParameterError, StoreError
 from flows.core.frozen import Frozen
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridSpec, KDistances
-from flows.records import dated_stem
+from flows.records.storage import dated_stem
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,1 @@
+"""Records in the store: their keys, reading and querying them, and the storage of a sweep under way."""
