@@ -7,9 +7,9 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import work
 from flows.publish import publish
-from flows.push import push_last_run
 from flows.result import ExperimentResult
 from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
+from flows.telemetry.push import push_last_run
 
 ingest = task(name="ingest", cache_policy=NO_CACHE)(work.ingest)
 prepare = task(name="prepare", cache_policy=NO_CACHE)(work.prepare)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings
 
 from flows.core.settings import Settings
-from flows.metrics import GROUPING_LABELS, METRICS, MetricDefinition
+from flows.telemetry.metrics import GROUPING_LABELS, METRICS, MetricDefinition
 from scripts.objects.crd import reference
 from scripts.telemetry.alerts import ALERTS
 from scripts.telemetry.model import Alert

@@ -33,7 +33,7 @@ def exporter(port: int | None, state_dir: Path | None, interval_seconds: float |
     if settings.outside.prefect_api_url is None:
         raise SettingsError("PREFECT_API_URL is not set. The exporter needs a server: http://host:4200/api, say.")
     prefect_home()
-    from flows.exporter.service import serve
+    from flows.telemetry.exporter.service import serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from prefect.utilities.urls import url_for
 
-from flows import metrics
 from flows.operator.backups import EVERY_SECONDS as BACKUPS_SECONDS
 from flows.operator.backups import Backups
 from flows.operator.faults import Faults
@@ -27,7 +26,8 @@ from flows.operator.platform import Platform
 from flows.operator.release import PLATFORM_CONFIG_MAP
 from flows.operator.telemetry import Telemetry
 from flows.operator.watch import watch_config_map
-from flows.serving import serving
+from flows.telemetry import metrics
+from flows.telemetry.serving import serving
 
 STUCK_AFTER_SECONDS = 300.0
 """Without the end of a turn for so long the operator is not healthy."""

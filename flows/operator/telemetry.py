@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
-from flows import metrics
-from flows.metrics import Families, MetricDefinition, family
 from flows.operator.state import Kind
+from flows.telemetry import metrics
+from flows.telemetry.metrics import Families, MetricDefinition, family
 
 
 class Telemetry:

@@ -7,8 +7,8 @@ which ExporterDown tells.
 
 from __future__ import annotations
 
-from flows import metrics
-from flows.metrics import MetricDefinition
+from flows.telemetry import metrics
+from flows.telemetry.metrics import MetricDefinition
 from scripts.telemetry.model import PREFECT_UI, Alert
 from scripts.telemetry.recordings import FAILURE_RATIO
 

@@ -9,8 +9,8 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable, 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import VariableRefresh, VariableSort
 
-from flows import metrics
-from flows.metrics import MetricDefinition
+from flows.telemetry import metrics
+from flows.telemetry.metrics import MetricDefinition
 from scripts.telemetry.panels import SOURCE, Panel, Query, bars, lines, number, rows
 from scripts.telemetry.recordings import DURATION_P50, DURATION_P95, FAILURE_RATIO
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from flows.metrics import GROUPING_LABELS, METRICS, PUSH_JOB
+from flows.telemetry.metrics import GROUPING_LABELS, METRICS, PUSH_JOB
 from scripts.telemetry.alerts import ALERTS
 from scripts.telemetry.model import EVALUATED_EVERY, Alert
 from scripts.telemetry.recordings import RECORDINGS

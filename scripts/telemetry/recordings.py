@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.metrics import FLOW_RUN_DURATION, FLOW_RUNS
+from flows.telemetry.metrics import FLOW_RUN_DURATION, FLOW_RUNS
 from scripts.telemetry.model import Recording
 
 _DEPLOYMENT = "flow_name, deployment, work_pool"

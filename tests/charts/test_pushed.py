@@ -18,7 +18,7 @@ import httpx
 import pytest
 import yaml
 
-from flows.metrics import GROUPING_LABELS, METRICS
+from flows.telemetry.metrics import GROUPING_LABELS, METRICS
 from scripts.telemetry.prometheus import JOB_OF_SOURCE, pushed_metrics
 from tests.charts.charts import Values, named, objects
 from tests.promql import EXPRESSIONS, selectors_of

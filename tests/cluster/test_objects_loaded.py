@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from flows.metrics import KUBERNETES_REQUESTS
 from flows.operator.kube import REQUESTS_PER_SECOND
+from flows.telemetry.metrics import KUBERNETES_REQUESTS
 from tests.cluster.faults import away
 from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, wait_until
 from tests.cluster.objects import (

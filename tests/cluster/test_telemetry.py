@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Pending, Running
 
-from flows import metrics
+from flows.telemetry import metrics
 from scripts.telemetry.alerts import ALERTS
 from tests.cluster.kube import FLOWS, PLATFORM, get, kubectl, wait_until
 from tests.cluster.prometheus import Sample, alerts, query, total

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from flows import metrics
 from flows.datasets.synthetic import write_synthetic_month
 from flows.experiment_pipeline import experiment_pipeline
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
+from flows.telemetry import metrics
 from tests.unit.gateway import Gateway, a_gateway
 
 JOB = "/metrics/job/taxi_flows"

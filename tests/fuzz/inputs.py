@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import shapefile
 from pydantic import TypeAdapter
 
-from flows.exporter.counts import Attempt, Series, Settled, State
-from flows.exporter.events import Labels
+from flows.telemetry.exporter.counts import Attempt, Series, Settled, State
+from flows.telemetry.exporter.events import Labels
 from tests.unit.builders import an_experiment_record
 
 N_ROWS = 60

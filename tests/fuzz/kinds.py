@@ -116,8 +116,8 @@ def _state(random: Random) -> bytes:
 
 
 def _read_state(content: bytes, folder: Path, random: Random) -> None:
-    from flows.exporter.counts import Counts
-    from flows.exporter.state import FILE_NAME, load, save
+    from flows.telemetry.exporter.counts import Counts
+    from flows.telemetry.exporter.state import FILE_NAME, load, save
 
     (folder / FILE_NAME).write_bytes(content)
     state = load(folder)

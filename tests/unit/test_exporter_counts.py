@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.core.errors import ExporterError
-from flows.exporter import counts as module
-from flows.exporter.counts import ARRIVAL_DELAY, CRASH_GRACE, OTHER, Counts, State
-from flows.exporter.events import STATUSES, Labels, Observation, PodFailed, RunEnded, RunStarted, Status
-from flows.exporter.state import FILE_NAME, load, save
-from flows.metrics import DURATION_BUCKETS_SECONDS
+from flows.telemetry.exporter import counts as module
+from flows.telemetry.exporter.counts import ARRIVAL_DELAY, CRASH_GRACE, OTHER, Counts, State
+from flows.telemetry.exporter.events import STATUSES, Labels, Observation, PodFailed, RunEnded, RunStarted, Status
+from flows.telemetry.exporter.state import FILE_NAME, load, save
+from flows.telemetry.metrics import DURATION_BUCKETS_SECONDS
 
 START = datetime(2026, 1, 31, 2, tzinfo=UTC)
 FOREVER = START + timedelta(days=400)
@@ -276,7 +276,7 @@ def test_each_attempt_counts_exactly_once_however_late_its_events(
 
 
 def from_disk(state: State) -> State:
-    from flows.exporter.state import _STATE
+    from flows.telemetry.exporter.state import _STATE
 
     return _STATE.validate_json(_STATE.dump_json(state))
 

@@ -21,10 +21,10 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prometheus_client import generate_latest
 from pydantic import TypeAdapter
 
-from flows.exporter import api
-from flows.exporter.collector import registry
-from flows.exporter.events import parse
-from flows.exporter.service import Exporter
+from flows.telemetry.exporter import api
+from flows.telemetry.exporter.collector import registry
+from flows.telemetry.exporter.events import parse
+from flows.telemetry.exporter.service import Exporter
 from tests.unit.prefect_stub import FLOW_NAME, Stub, a_run, an_event, an_event_of
 
 NOW = datetime.now(UTC)

@@ -22,12 +22,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flows.cli import main
 from flows.core.errors import ServingError
-from flows.exporter.collector import ExporterCollector, Own, registry
-from flows.exporter.counts import Counts, State
-from flows.exporter.events import Labels, PodFailed, RunEnded, RunStarted, parse
-from flows.exporter.platform import DeploymentFacts, PoolFacts, RunFacts, platform
-from flows.metrics import METRICS
-from flows.serving import serving
+from flows.telemetry.exporter.collector import ExporterCollector, Own, registry
+from flows.telemetry.exporter.counts import Counts, State
+from flows.telemetry.exporter.events import Labels, PodFailed, RunEnded, RunStarted, parse
+from flows.telemetry.exporter.platform import DeploymentFacts, PoolFacts, RunFacts, platform
+from flows.telemetry.metrics import METRICS
+from flows.telemetry.serving import serving
 from tests.readme_parts import README, REPOSITORY
 
 PROMTOOL = shutil.which("promtool") or shutil.which(

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from flows.exporter.events import Labels
-from flows.exporter.platform import AWAITING_SLOT, DeploymentFacts, PoolFacts, RunFacts, platform
+from flows.telemetry.exporter.events import Labels
+from flows.telemetry.exporter.platform import AWAITING_SLOT, DeploymentFacts, PoolFacts, RunFacts, platform
 
 NOW = datetime(2026, 1, 31, 2, tzinfo=UTC)
 SWEEP = DeploymentFacts(UUID(int=1), Labels("parameter_sweep_flow", "default", "sequential"), NOW, None)

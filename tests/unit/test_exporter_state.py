@@ -18,11 +18,11 @@ from prometheus_client import generate_latest
 from pydantic import JsonValue
 
 from flows.core.errors import ExporterError, ExporterStateError
-from flows.exporter.collector import ExporterCollector, Own, registry
-from flows.exporter.counts import Counts, State
-from flows.exporter.events import Labels, PodFailed, RunEnded, RunStarted
-from flows.exporter.service import Exporter
-from flows.exporter.state import EVENTS_KEPT, FILE_NAME, REFUSED_SUFFIX, load, load_or_rebuild, save
+from flows.telemetry.exporter.collector import ExporterCollector, Own, registry
+from flows.telemetry.exporter.counts import Counts, State
+from flows.telemetry.exporter.events import Labels, PodFailed, RunEnded, RunStarted
+from flows.telemetry.exporter.service import Exporter
+from flows.telemetry.exporter.state import EVENTS_KEPT, FILE_NAME, REFUSED_SUFFIX, load, load_or_rebuild, save
 from tests.unit.prefect_stub import FLOW_NAME, Stub, a_run, an_event_of
 
 NOW = datetime(2026, 1, 31, 2, tzinfo=UTC)

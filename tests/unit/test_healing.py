@@ -10,7 +10,6 @@ from typing import cast
 import pytest
 
 from flows.core.errors import ClusterError, PrefectApiError, TaxiFlowsError
-from flows.metrics import KUBERNETES_REQUESTS
 from flows.operator import healing, service
 from flows.operator.healing import Healing
 from flows.operator.kube import Reference
@@ -19,6 +18,7 @@ from flows.operator.reconcile import Action, Change, FieldChange
 from flows.operator.service import Loop
 from flows.operator.state import Kind
 from flows.operator.telemetry import Telemetry
+from flows.telemetry.metrics import KUBERNETES_REQUESTS
 
 PAUSED = Change(
     kind=Kind.DEPLOYMENT,

@@ -18,7 +18,7 @@ HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "sklearn", "joblib", "numba", "p
 LIGHT_MODULES = [
     "flows.experiment_pipeline",
     "flows.evaluation_flows",
-    "flows.exporter.service",
+    "flows.telemetry.exporter.service",
     "flows.parameter_sweep",
     "flows.scheduled_flows",
     "flows.sweep_cells",
@@ -36,7 +36,7 @@ LIGHT_MODULES = [
     "flows.operator.service",
     "flows.model.outcome",
     "flows.model.parameters",
-    "flows.push",
+    "flows.telemetry.push",
     "flows.core.settings",
     "flows.store",
 ]

@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows import metrics, push
 from flows.model.metric import Metric
 from flows.model.points import DROP_REASONS
-from flows.push import groups, push_last_run
 from flows.result import ExperimentResult
 from flows.sweep_result import AggregateResult, ComparisonResult
+from flows.telemetry import metrics, push
+from flows.telemetry.push import groups, push_last_run
 from tests.unit.builders import (
     a_cell,
     a_comparison_record,

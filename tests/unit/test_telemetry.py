@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.metrics import GROUPING_LABELS, METRICS
+from flows.telemetry.metrics import GROUPING_LABELS, METRICS
 from scripts.telemetry.alerts import DAILY, HOUR, LONGEST_RUN_HOURS, WEEKLY
 from scripts.telemetry.model import DATA_SOURCE
 from scripts.telemetry.recordings import RECORDINGS

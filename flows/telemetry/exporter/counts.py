@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 from uuid import UUID
 
-from flows.exporter.events import (
+from flows.telemetry.exporter.events import (
     POD_REASONS,
     STATUSES,
     Labels,
@@ -26,7 +26,7 @@ from flows.exporter.events import (
     RunStarted,
     Status,
 )
-from flows.metrics import DURATION_BUCKETS_SECONDS
+from flows.telemetry.metrics import DURATION_BUCKETS_SECONDS
 
 CRASH_GRACE = timedelta(seconds=15)
 ARRIVAL_DELAY = timedelta(seconds=2)

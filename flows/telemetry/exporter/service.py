@@ -16,14 +16,14 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.events.clients import get_events_subscriber
 
-from flows.exporter.api import ROWS_PER_PAGE, PlatformReader, read_events, stream_filter
-from flows.exporter.collector import ExporterCollector, Own, registry
-from flows.exporter.confirm import Pending, by_current_state, by_history
-from flows.exporter.counts import Counts, State
-from flows.exporter.events import NONE, RUN_PREFIX, Labels, ended_run
-from flows.exporter.intake import Intake, happened, plain_text
-from flows.exporter.state import load_or_rebuild, save
-from flows.serving import serving
+from flows.telemetry.exporter.api import ROWS_PER_PAGE, PlatformReader, read_events, stream_filter
+from flows.telemetry.exporter.collector import ExporterCollector, Own, registry
+from flows.telemetry.exporter.confirm import Pending, by_current_state, by_history
+from flows.telemetry.exporter.counts import Counts, State
+from flows.telemetry.exporter.events import NONE, RUN_PREFIX, Labels, ended_run
+from flows.telemetry.exporter.intake import Intake, happened, plain_text
+from flows.telemetry.exporter.state import load_or_rebuild, save
+from flows.telemetry.serving import serving
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -46,7 +46,7 @@ HISTORIES_AT_ONCE = 10
 """Runs whose earlier states are asked for in one round; the rest waits for the next."""
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 
-_log = logging.getLogger("flows.exporter")
+_log = logging.getLogger("flows.telemetry.exporter")
 
 
 def serve(port: int, folder: Path, interval_seconds: float) -> None:

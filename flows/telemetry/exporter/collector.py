@@ -14,11 +14,11 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from flows import metrics
-from flows.exporter.counts import Series, State
-from flows.exporter.events import NONE, POD_REASONS, STATUSES
-from flows.exporter.platform import Platform
-from flows.metrics import family
+from flows.telemetry import metrics
+from flows.telemetry.exporter.counts import Series, State
+from flows.telemetry.exporter.events import NONE, POD_REASONS, STATUSES
+from flows.telemetry.exporter.platform import Platform
+from flows.telemetry.metrics import family
 
 EventSource = Literal["stream", "api"]
 BadReason = Literal["malformed", "unconfirmed"]

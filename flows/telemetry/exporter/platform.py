@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from flows.exporter.events import Labels
+from flows.telemetry.exporter.events import Labels
 
 AWAITING_SLOT = "AwaitingConcurrencySlot"
 """State of a run that Prefect has put back, since its deployment's limit is reached."""

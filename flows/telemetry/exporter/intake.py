@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flows.exporter.collector import BadReason, EventSource, Own
-from flows.exporter.confirm import Pending
-from flows.exporter.counts import Counts
-from flows.exporter.events import OddEvent, RunEnded, parse, plain
+from flows.telemetry.exporter.collector import BadReason, EventSource, Own
+from flows.telemetry.exporter.confirm import Pending
+from flows.telemetry.exporter.counts import Counts
+from flows.telemetry.exporter.events import OddEvent, RunEnded, parse, plain
 
 if TYPE_CHECKING:
     from prefect.events import Event
@@ -25,7 +25,7 @@ MOST_IN_A_ROW = 1000
 _REMEMBERED = 2000
 _LONGEST_FAULT = 300
 
-_log = logging.getLogger("flows.exporter")
+_log = logging.getLogger("flows.telemetry.exporter")
 
 
 class Intake:

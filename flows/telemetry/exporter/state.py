@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from flows.core.atomic import replacing
 from flows.core.errors import ExporterError, ExporterStateError
-from flows.exporter.counts import Attempt, Series, State
-from flows.exporter.events import LONGEST_LABEL, POD_REASONS, STATUSES
-from flows.metrics import DURATION_BUCKETS_SECONDS
+from flows.telemetry.exporter.counts import Attempt, Series, State
+from flows.telemetry.exporter.events import LONGEST_LABEL, POD_REASONS, STATUSES
+from flows.telemetry.metrics import DURATION_BUCKETS_SECONDS
 
 FILE_NAME = "counts.json"
 REFUSED_SUFFIX = ".refused"
@@ -26,7 +26,7 @@ LARGEST_COUNT = 2**53
 _LARGEST_FILE_BYTES = 256 << 20
 
 _STATE = TypeAdapter(State)
-_log = logging.getLogger("flows.exporter")
+_log = logging.getLogger("flows.telemetry.exporter")
 
 
 def load_or_rebuild(folder: Path, now: datetime) -> tuple[State | None, datetime]:

@@ -33,7 +33,7 @@ from prefect.events.filters import (
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows.exporter.events import (
+from flows.telemetry.exporter.events import (
     DIAGNOSIS_LABEL,
     FAILED_POD_NAMES,
     HEARTBEAT,
@@ -45,7 +45,7 @@ from flows.exporter.events import (
     label,
     plain,
 )
-from flows.exporter.platform import DeploymentFacts, Platform, PoolFacts, RunFacts, platform
+from flows.telemetry.exporter.platform import DeploymentFacts, Platform, PoolFacts, RunFacts, platform
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from flows.exporter.events import NONE, STATUS_OF_STATE, Labels, RunEnded, plain
+from flows.telemetry.exporter.events import NONE, STATUS_OF_STATE, Labels, RunEnded, plain
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State

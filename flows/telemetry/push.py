@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 
-from flows import metrics
 from flows.core.deadline import within
 from flows.model.metric import Metric
 from flows.model.points import DROP_REASONS
@@ -21,10 +20,11 @@ from flows.model.ranking import best
 from flows.model.records import ClusterCounts, ExperimentRecord, Performance, PointCounts, Quality
 from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, SweepRecord
 from flows.result import ExperimentResult
+from flows.telemetry import metrics
 
 if TYPE_CHECKING:
-    from flows.metrics import MetricDefinition, Values
     from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
+    from flows.telemetry.metrics import MetricDefinition, Values
 
 PUSH_WITHIN_SECONDS = 10.0
 """For all groups of a run, repetitions included: its record is written already."""
