@@ -101,7 +101,7 @@ class ExperimentResult(Frozen):
         return {**super().__getstate__(), "__pydantic_private__": {"_points": None, "_labels": None, "_clusters": None}}
 
     def __str__(self) -> str:
-        from flows.steps.report import to_text
+        from flows.report.terminal import to_text
 
         return to_text(self.record, self.location)
 

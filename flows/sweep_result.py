@@ -28,7 +28,7 @@ class SweepResult(Frozen):
         return None if self.record.best is None else self.record.cells[self.record.best]
 
     def __str__(self) -> str:
-        from flows.steps.sweep_report import sweep_text
+        from flows.report.terminal_sweeps import sweep_text
 
         return sweep_text(self.record, self.location)
 
@@ -45,7 +45,7 @@ class ComparisonResult(Frozen):
         return self.record.id
 
     def __str__(self) -> str:
-        from flows.steps.sweep_report import comparison_text
+        from flows.report.terminal_sweeps import comparison_text
 
         return comparison_text(self.record, self.location)
 
@@ -57,6 +57,6 @@ class AggregateResult(Frozen):
     location: str
 
     def __str__(self) -> str:
-        from flows.steps.sweep_report import aggregate_text
+        from flows.report.terminal_sweeps import aggregate_text
 
         return aggregate_text(self.record, self.location)

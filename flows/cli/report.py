@@ -52,8 +52,8 @@ def show(record: AnyRecord, location: str) -> None:
     """Print a record of any kind as its table."""
     from flows.model.records import ExperimentRecord
     from flows.model.sweeps import ComparisonRecord, SweepRecord
-    from flows.steps.report import render
-    from flows.steps.sweep_report import render_aggregate, render_comparison, render_sweep
+    from flows.report.terminal import render
+    from flows.report.terminal_sweeps import render_aggregate, render_comparison, render_sweep
 
     console = stdout_console(pipe_width=_PIPE_WIDTH)
     if isinstance(record, ExperimentRecord):

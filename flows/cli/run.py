@@ -153,6 +153,6 @@ def finish(result: ExperimentResult, output: Output) -> None:
     if output.as_json:
         click.echo(result.record.model_dump_json(indent=2))
         return
-    from flows.steps.report import render
+    from flows.report.terminal import render
 
     render(result.record, stdout_console(), result.location)

@@ -12,7 +12,7 @@ from flows.model.spec import CoordinateType
 from flows.model.sweeps import AggregateRecord, ComparisonRecord, GridSpec, SweepRecord
 from flows.report.measures import MEASURES, heading, measured, show
 from flows.report.tables import source_name
-from flows.steps.report import in_all
+from flows.report.terminal import in_all
 
 Run = ExperimentRecord | SweepRecord | ComparisonRecord
 Fact = tuple[str, str]

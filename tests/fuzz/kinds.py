@@ -97,7 +97,7 @@ def _read_records(content: bytes, folder: Path, random: Random) -> None:
     from flows.core.settings import load_settings
     from flows.records.browse import Query, browse
     from flows.records.flat import export_records
-    from flows.steps.report import to_text
+    from flows.report.terminal import to_text
     from flows.store import open_store
 
     settings = load_settings()

@@ -15,11 +15,11 @@ from flows.core.errors import DialectError, MostlyDroppedError, RowError, Source
 from flows.core.settings import Settings
 from flows.model.points import Points, SourceFile, TripSource
 from flows.model.spec import ExperimentSpec
+from flows.report.terminal import to_text
 from flows.steps.check import check_file
 from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
 from flows.steps.record import point_counts
-from flows.steps.report import to_text
 from tests.unit.builders import an_experiment_record
 
 LON, LAT = [-73.98, -73.97, -73.96, -73.95], [40.75, 40.76, 40.77, 40.78]

@@ -15,10 +15,10 @@ from flows.core.settings import Settings, load_settings
 from flows.datasets.zones import load_zone_table
 from flows.model.points import BadRows, SourceFile
 from flows.records.storage import clusters_key, list_records, new_id, read_record, record_key
+from flows.report.terminal import to_text
 from flows.steps.clusters import cluster_table, from_parquet
 from flows.steps.environment import environment
 from flows.steps.record import fingerprint_files, record
-from flows.steps.report import to_text
 from flows.store import LocalStore, ObjectInfo
 from tests.unit.experiments import by_zone, finished_experiment
 

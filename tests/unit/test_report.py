@@ -9,9 +9,9 @@ from rich.console import Console
 
 from flows.model.metric import Metric
 from flows.model.records import DIFFERING_NOTE, ExperimentRecord, Quality
+from flows.report.terminal import render, to_text
+from flows.report.terminal_sweeps import comparison_text
 from flows.steps.record import record
-from flows.steps.report import render, to_text
-from flows.steps.sweep_report import comparison_text
 from flows.store import open_store
 from tests.unit.builders import a_comparison_record
 from tests.unit.experiments import by_zone, finished_experiment

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from flows.core.settings import load_settings
 from flows.core.text import escape_what_it_can_not_write, printable, printable_lines
-from flows.steps.report import render, to_text
-from flows.steps.sweep_report import sweep_text
+from flows.report.terminal import render, to_text
+from flows.report.terminal_sweeps import sweep_text
 from flows.store import open_store
 from tests.unit.builders import CREATED, a_source, a_sweep_record, an_experiment_record
 

@@ -10,7 +10,7 @@ from flows.model.metric import Metric
 from flows.model.ranking import METRICS
 from flows.model.records import DIFFERING_NOTE, ONE_BLOB_NOTE, FileFingerprint
 from flows.model.sweeps import AggregateRecord, Agreement, Cell, ComparisonRecord, SweepRecord
-from flows.steps.report import in_all
+from flows.report.terminal import in_all
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
