@@ -21,9 +21,9 @@ RESULT = Path(__file__).parent / "results" / "starting.md"
 
 def plain_steps(month: str) -> None:
     """The steps of `evaluation_pipeline` without Prefect."""
-    from flows import work
     from flows.model.parameters import experiment_spec
-    from flows.run import open_run
+    from flows.runtime import work
+    from flows.runtime.context import open_run
 
     spec = experiment_spec(month, "sklearn", eps=0.1, min_samples=50)
     with open_run("plain steps", None, spec, judges=True) as run:

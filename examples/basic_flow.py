@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from pydantic import BaseModel
 
 from flows.model.parameters import experiment_spec
-from flows.run import open_run
+from flows.runtime.context import open_run
 from flows.tasks import ingest, prepare
 
 

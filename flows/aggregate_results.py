@@ -12,7 +12,6 @@ from prefect.runtime import flow_run
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX
 from flows.core.settings import Settings, load_settings
-from flows.flow_decorator import flow
 from flows.model.metric import Count
 from flows.model.parameters import shown
 from flows.model.spec import Seed
@@ -20,9 +19,10 @@ from flows.model.sweeps import AggregateRecord
 from flows.records.period import PeriodRecords, days_before, last_days, load_period, refuse_empty
 from flows.records.storage import check_takes_records, new_id
 from flows.records.sweep_storage import key_of, put
-from flows.restarts import restartable
+from flows.runtime.flow_decorator import flow
+from flows.runtime.restarts import restartable
+from flows.runtime.sweep_result import AggregateResult
 from flows.store import ObjectStore, open_store
-from flows.sweep_result import AggregateResult
 from flows.tasks import report
 
 if TYPE_CHECKING:

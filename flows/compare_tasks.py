@@ -15,10 +15,10 @@ from flows.model.sweep_parameters import cell_specs
 from flows.model.sweeps import Agreement, AutoGrid, Cell, ComparisonRecord, Facts, GridSpec
 from flows.records.storage import new_id
 from flows.records.sweep_storage import Folder, SweepPlan, key_of, put
-from flows.run import Run
+from flows.runtime.context import Run
+from flows.runtime.sweep_result import ComparisonResult
 from flows.steps.agreement import SAME, Likeness, agreement, likeness, overall
 from flows.sweep_progress import SweepProgress
-from flows.sweep_result import ComparisonResult
 from flows.sweep_tasks import record_cell, with_cells
 
 if TYPE_CHECKING:

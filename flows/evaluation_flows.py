@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prefect.runtime import flow_run
 
-from flows.flow_decorator import flow
 from flows.model.parameters import experiment_spec
 from flows.model.spec import MaxSamples, MinSamples, Seed
-from flows.result import ExperimentResult
-from flows.run import open_run
+from flows.runtime.context import open_run
+from flows.runtime.flow_decorator import flow
+from flows.runtime.result import ExperimentResult
 from flows.tasks import cluster, evaluate, ingest, prepare, record, report
 
 

@@ -23,10 +23,10 @@ from flows.model.sweep_parameters import cell_specs, data_spec
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridBase, GridSpec, KDistances
 from flows.records.storage import id_of
 from flows.records.sweep_storage import AutoPlan, Folder, SweepPlan
-from flows.restarts import restartable
+from flows.runtime.restarts import restartable
+from flows.runtime.sweep_result import ComparisonResult, SweepResult
 from flows.store import ObjectStore, open_store
 from flows.sweep_progress import SweepProgress
-from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_tasks import begin, failed_cell, record_sweep, refuse_other_bytes
 
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 from flows.chunks import fan_out
 from flows.compare_tasks import comparable
-from flows.flow_decorator import flow
 from flows.model.metric import Count
 from flows.model.spec import MaxSamples, MinSamples, Seed
 from flows.model.sweep_parameters import grid_spec
 from flows.records.sweep_storage import resumed_plan
-from flows.sweep_result import ComparisonResult, SweepResult
+from flows.runtime.flow_decorator import flow
+from flows.runtime.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_tasks import check_max_failed
 from flows.sweeps import run_comparison, run_sweep
 

@@ -12,12 +12,12 @@ from flows.compare_tasks import comparable
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
 from flows.datasets.latest import latest_month
-from flows.flow_decorator import flow
 from flows.model.metric import Count
 from flows.model.spec import MaxSamples, MinSamples, Seed
 from flows.model.sweep_parameters import grid_spec
+from flows.runtime.flow_decorator import flow
+from flows.runtime.sweep_result import ComparisonResult, SweepResult
 from flows.store import open_store
-from flows.sweep_result import ComparisonResult, SweepResult
 from flows.sweep_tasks import check_max_failed
 from flows.sweeps import run_comparison, run_sweep
 

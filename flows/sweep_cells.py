@@ -11,12 +11,12 @@ from prefect.runtime import flow_run
 from flows.compare_tasks import measure_cells
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
-from flows.flow_decorator import flow
 from flows.model.points import Points
 from flows.model.sweep_parameters import cell_specs, data_spec
 from flows.records.sweep_storage import AutoPlan, Folder, SweepPlan
-from flows.restarts import restartable
-from flows.run import Run, open_run
+from flows.runtime.context import Run, open_run
+from flows.runtime.flow_decorator import flow
+from flows.runtime.restarts import restartable
 from flows.store import open_store
 from flows.sweep_tasks import facts_of, refuse_other_bytes, sweep_cells
 from flows.tasks import ingest, prepare

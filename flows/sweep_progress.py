@@ -12,8 +12,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from flows.model.outcome import Outcome
 from flows.model.ranking import best
 from flows.model.sweeps import Cell
-from flows.publish import publish_outcome, update_outcome
 from flows.report.artifacts import key
+from flows.runtime.publish import publish_outcome, update_outcome
 
 _UPDATE_SECONDS = 5.0
 """At most one update of the artifact in so many seconds: a grid may have thousands of quick cells."""

@@ -19,10 +19,10 @@ from flows.model.sweep_parameters import cell_specs
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridSpec, SweepRecord
 from flows.records.storage import new_id
 from flows.records.sweep_storage import Folder, SweepPlan, key_of, put
-from flows.run import Run
+from flows.runtime.context import Run
+from flows.runtime.sweep_result import SweepResult
+from flows.runtime.work import keep, timings
 from flows.sweep_progress import SweepProgress, cell_line
-from flows.sweep_result import SweepResult
-from flows.work import keep, timings
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

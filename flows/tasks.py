@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows import work
-from flows.publish import publish
-from flows.result import ExperimentResult
-from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
+from flows.runtime import work
+from flows.runtime.publish import publish
+from flows.runtime.result import ExperimentResult
+from flows.runtime.sweep_result import AggregateResult, ComparisonResult, SweepResult
 from flows.telemetry.push import push_last_run
 
 ingest = task(name="ingest", cache_policy=NO_CACHE)(work.ingest)

@@ -13,7 +13,7 @@ from flows.cli.launch import check_prefect, launch
 from flows.cli.report import check_report, finish, output_options
 
 if TYPE_CHECKING:
-    from flows.sweep_result import AggregateResult
+    from flows.runtime.sweep_result import AggregateResult
 
 
 def _aggregate(days: int, seed: int, as_json: bool, report: Path | None) -> None:

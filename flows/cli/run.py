@@ -16,7 +16,7 @@ from flows.outputs import check_file, refuse_to_overwrite, writing
 
 if TYPE_CHECKING:
     from flows.model.spec import ExperimentSpec
-    from flows.result import ExperimentResult
+    from flows.runtime.result import ExperimentResult
 
 Pipeline = Literal["experiment_pipeline", "evaluation_pipeline"]
 

@@ -17,7 +17,7 @@ from flows.core.errors import ParameterError
 
 if TYPE_CHECKING:
     from flows.model.sweeps import AutoGrid, GridSpec
-    from flows.sweep_result import ComparisonResult, SweepResult
+    from flows.runtime.sweep_result import ComparisonResult, SweepResult
 
 Result = TypeVar("Result")
 

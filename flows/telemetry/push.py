@@ -19,11 +19,11 @@ from flows.model.points import DROP_REASONS
 from flows.model.ranking import best
 from flows.model.records import ClusterCounts, ExperimentRecord, Performance, PointCounts, Quality
 from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, SweepRecord
-from flows.result import ExperimentResult
+from flows.runtime.result import ExperimentResult
 from flows.telemetry import metrics
 
 if TYPE_CHECKING:
-    from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
+    from flows.runtime.sweep_result import AggregateResult, ComparisonResult, SweepResult
     from flows.telemetry.metrics import MetricDefinition, Values
 
 PUSH_WITHIN_SECONDS = 10.0

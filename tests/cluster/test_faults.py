@@ -10,7 +10,7 @@ import yaml
 from prefect.events.schemas.automations import EventTrigger
 from prefect.states import Cancelling
 
-from flows.restarts import MOST_STARTS
+from flows.runtime.restarts import MOST_STARTS
 from tests.cluster.faults import (
     BOUND_SECONDS,
     EXPERIMENT,
@@ -70,7 +70,9 @@ def test_a_deleted_pod_starts_its_run_again(cluster: Cluster, months: tuple[str,
 
 
 @pytest.mark.fault(
-    "pod deleted at each start", "Crashed with that reason; FlowCrashed fires", "three starts, `flows/restarts.py`"
+    "pod deleted at each start",
+    "Crashed with that reason; FlowCrashed fires",
+    "three starts, `flows/runtime/restarts.py`",
 )
 def test_a_pod_that_is_deleted_again_and_again_crashes_its_run(
     cluster: Cluster, months: tuple[str, ...], outcome: Outcome

@@ -16,7 +16,7 @@ from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.model.outcome import Outcome
 from flows.records.storage import read_record
-from flows.result import ExperimentResult
+from flows.runtime.result import ExperimentResult
 from flows.steps.projection import project
 from flows.store import open_store
 from tests.flows.artifacts import artifact

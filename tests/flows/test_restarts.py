@@ -18,7 +18,7 @@ from flows.core.errors import TaxiFlowsError
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_flow
-from flows.restarts import MOST_STARTS, RestartedTooOften
+from flows.runtime.restarts import MOST_STARTS, RestartedTooOften
 from flows.sweep_cells import sweep_cells_flow
 
 EACH: list[tuple[Flow[..., Any], dict[str, Any], bool]] = [

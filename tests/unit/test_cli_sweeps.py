@@ -21,8 +21,8 @@ from flows.core.settings import load_settings
 from flows.datasets.synthetic import put_synthetic_month, write_synthetic_month
 from flows.model.sweeps import ComparisonRecord, KDistances, SweepRecord
 from flows.records.sweep_storage import Folder, SweepPlan
+from flows.runtime.sweep_result import AggregateResult, ComparisonResult, SweepResult
 from flows.store import open_store
-from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
 from tests.unit.builders import (
     a_cell,
     a_comparison_record,

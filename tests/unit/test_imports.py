@@ -94,7 +94,13 @@ def test_who_speaks_to_prefects_api() -> None:
 def test_a_coordinator_needs_nothing_that_clusters() -> None:
     """The sweep image holds none of these; what the flow imports later on is imported here."""
     absent = ("sklearn", "scipy", "numba", "joblib", "threadpoolctl", "isal")
-    modules = ("flows.scheduled_flows", "flows.report.page", "flows.publish", "flows.report.gather", "pyarrow.parquet")
+    modules = (
+        "flows.scheduled_flows",
+        "flows.report.page",
+        "flows.runtime.publish",
+        "flows.report.gather",
+        "pyarrow.parquet",
+    )
     adapters = "; ".join(f"get_adapter({name!r}).parallel" for name in ("sklearn", "sklearn_parallel", "grid"))
     statement = (
         f"sys.modules.update(dict.fromkeys({absent!r}))\n"

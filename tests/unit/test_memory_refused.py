@@ -15,7 +15,7 @@ from flows.adapters.protocol import Fit
 from flows.core.errors import OutOfMemoryError, ThreadsError
 from flows.core.refusals import refusals_told
 from flows.kernels import collapse, evaluation, grid, locate
-from flows.run import KernelLoading
+from flows.runtime.context import KernelLoading
 from flows.steps.cluster import check_fit
 
 SERIAL = {"grid_labels._gather_roots", "evaluation.cluster_moments"}

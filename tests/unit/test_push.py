@@ -18,8 +18,8 @@ import pytest
 
 from flows.model.metric import Metric
 from flows.model.points import DROP_REASONS
-from flows.result import ExperimentResult
-from flows.sweep_result import AggregateResult, ComparisonResult
+from flows.runtime.result import ExperimentResult
+from flows.runtime.sweep_result import AggregateResult, ComparisonResult
 from flows.telemetry import metrics, push
 from flows.telemetry.push import groups, push_last_run
 from tests.unit.builders import (

@@ -11,10 +11,10 @@ import pytest
 
 from flows.chunks import fan_out
 from flows.core.errors import ParameterError
-from flows.flow_decorator import flow
 from flows.model.parameters import experiment_spec, plain
 from flows.model.sweep_parameters import grid_spec
 from flows.records.sweep_storage import resumed_plan
+from flows.runtime.flow_decorator import flow
 
 
 @pytest.mark.parametrize(

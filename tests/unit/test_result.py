@@ -10,7 +10,7 @@ import pytest
 
 from flows.core.errors import TaxiFlowsError
 from flows.core.settings import load_settings
-from flows.result import ExperimentResult
+from flows.runtime.result import ExperimentResult
 from flows.steps.export import label_array
 from flows.steps.record import Finished, record
 from flows.store import open_store
@@ -64,7 +64,7 @@ def test_prints_readably(result: ExperimentResult) -> None:
 
 def test_importing_it_needs_no_heavy_library() -> None:
     code = (
-        "import sys, flows.result, flows.records.storage, flows.datasets.sources, flows.store\n"
+        "import sys, flows.runtime.result, flows.records.storage, flows.datasets.sources, flows.store\n"
         "heavy = {'numpy', 'pandas', 'pyarrow', 'shapely', 'pyproj', 'rich', 'sklearn', 'numba'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
     )

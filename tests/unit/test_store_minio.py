@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from minio import Minio
 
-from flows import work
 from flows.core.errors import SettingsError, StoreAccessError, StoreError
 from flows.core.settings import load_settings
 from flows.datasets.synthetic import write_synthetic_month
 from flows.datasets.upload import put_file
 from flows.model.parameters import experiment_spec
 from flows.model.records import ExperimentRecord
-from flows.run import open_run
+from flows.runtime import work
+from flows.runtime.context import open_run
 from flows.store import ObjectInfo, ObjectStore, open_store
 from flows.store import minio as minio_store
 from flows.store.minio import MinioStore

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from flows import run as run_module
 from flows.core.errors import StoreError
 from flows.core.settings import load_settings
 from flows.model.parameters import experiment_spec
 from flows.records.storage import check_takes_records
-from flows.run import open_run
+from flows.runtime import context as run_module
+from flows.runtime.context import open_run
 from flows.store import open_store
 
 

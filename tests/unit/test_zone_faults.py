@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from flows import work
 from flows.cli import main
 from flows.core.errors import ZoneTableError
 from flows.core.progress import NO_PROGRESS
@@ -17,7 +16,8 @@ from flows.datasets.sources import zone_table_or_fault
 from flows.model.points import Kind, TripSource
 from flows.model.spec import ExperimentSpec
 from flows.report.gather import gather
-from flows.run import KernelLoading, Run
+from flows.runtime import work
+from flows.runtime.context import KernelLoading, Run
 from flows.store import open_store
 from tests.unit.builders import a_sweep_record
 from tests.unit.experiments import no_batches

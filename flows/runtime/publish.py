@@ -16,8 +16,8 @@ from flows.model.outcome import KEY, Outcome
 from flows.model.sweeps import SweepRecord
 from flows.report.artifacts import key, link_text, main_table, markdown, rows
 from flows.report.tables import Table
-from flows.result import ExperimentResult
-from flows.sweep_result import AggregateResult, ComparisonResult, SweepResult
+from flows.runtime.result import ExperimentResult
+from flows.runtime.sweep_result import AggregateResult, ComparisonResult, SweepResult
 
 SweepLike = SweepResult | ComparisonResult | AggregateResult
 

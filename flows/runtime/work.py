@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from flows.result import ExperimentResult
-from flows.run import Run
+from flows.runtime.context import Run
+from flows.runtime.result import ExperimentResult
 
 if TYPE_CHECKING:
     import pyarrow as pa

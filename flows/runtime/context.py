@@ -17,7 +17,7 @@ from flows.datasets.sources import resolve, zone_table_or_fault
 from flows.model.points import SourceFile
 from flows.model.spec import ExperimentSpec
 from flows.records.storage import check_takes_records
-from flows.restarts import restartable
+from flows.runtime.restarts import restartable
 from flows.store import ObjectStore, open_store
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What one flow run works with: settings, store and files; restarts; what it gives back and publishes."""
