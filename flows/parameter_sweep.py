@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from flows.chunks import fan_out
-from flows.compare_tasks import comparable
 from flows.model.metric import Count
 from flows.model.spec import MaxSamples, MinSamples, Seed
 from flows.model.sweep_parameters import grid_spec
 from flows.records.sweep_storage import resumed_plan
 from flows.runtime.flow_decorator import flow
 from flows.runtime.sweep_result import ComparisonResult, SweepResult
-from flows.sweep_tasks import check_max_failed
-from flows.sweeps import run_comparison, run_sweep
+from flows.sweeps.chunks import fan_out
+from flows.sweeps.compare_tasks import comparable
+from flows.sweeps.execution import run_comparison, run_sweep
+from flows.sweeps.sweep_tasks import check_max_failed
 
 EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
 MIN_SAMPLES_VALUES = (5, 10, 15)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from flows.chunks import fan_out
-from flows.compare_tasks import comparable
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
 from flows.datasets.latest import latest_month
@@ -18,8 +16,10 @@ from flows.model.sweep_parameters import grid_spec
 from flows.runtime.flow_decorator import flow
 from flows.runtime.sweep_result import ComparisonResult, SweepResult
 from flows.store import open_store
-from flows.sweep_tasks import check_max_failed
-from flows.sweeps import run_comparison, run_sweep
+from flows.sweeps.chunks import fan_out
+from flows.sweeps.compare_tasks import comparable
+from flows.sweeps.execution import run_comparison, run_sweep
+from flows.sweeps.sweep_tasks import check_max_failed
 
 DAILY_ADAPTERS = ("sklearn", "sklearn_parallel")
 DAILY_EPS_KM = 0.5

@@ -1,4 +1,4 @@
-"""One chunk of the cells of a sweep or comparison; started by those flows (`flows.fanned_out`), not by people."""
+"""One chunk of the cells of a sweep or comparison; started by those flows (`flows.sweeps.fanned_out`), not by people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.compare_tasks import measure_cells
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
 from flows.model.points import Points
@@ -18,7 +17,8 @@ from flows.runtime.context import Run, open_run
 from flows.runtime.flow_decorator import flow
 from flows.runtime.restarts import restartable
 from flows.store import open_store
-from flows.sweep_tasks import facts_of, refuse_other_bytes, sweep_cells
+from flows.sweeps.compare_tasks import measure_cells
+from flows.sweeps.sweep_tasks import facts_of, refuse_other_bytes, sweep_cells
 from flows.tasks import ingest, prepare
 
 

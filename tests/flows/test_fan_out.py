@@ -19,7 +19,6 @@ from prefect.settings import PREFECT_API_URL
 from prefect.workers.process import ProcessWorker
 from sklearn.metrics import adjusted_rand_score
 
-from flows.compare_tasks import compare_kept
 from flows.core.errors import ParameterError, SourceNotFoundError, SweepFailedError
 from flows.core.settings import Settings, load_settings
 from flows.model.sweep_parameters import grid_spec
@@ -28,6 +27,7 @@ from flows.parameter_sweep import compare_adapters_sweep_flow, parameter_sweep_f
 from flows.records.storage import read_record
 from flows.records.sweep_storage import Folder, SweepPlan
 from flows.store import ObjectStore, open_store
+from flows.sweeps.compare_tasks import compare_kept
 from tests.flows.deploying import deploy, empty
 from tests.unit.builders import a_cell
 

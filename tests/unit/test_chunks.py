@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.chunks import FanOut, cut, fan_out
 from flows.core.errors import ParameterError
 from flows.model.sweep_parameters import cell_specs, grid_spec
 from flows.model.sweeps import GridSpec
+from flows.sweeps.chunks import FanOut, cut, fan_out
 
 ADAPTERS = ("sklearn", "sklearn_parallel", "grid")
 

@@ -14,7 +14,6 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from flows.compare_tasks import comparable
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
 from flows.model.metric import Metric
@@ -29,6 +28,7 @@ from flows.steps.cluster import cluster
 from flows.steps.compare import compare
 from flows.steps.evaluate import Sample, draw_sample, evaluate
 from flows.steps.sweep import Outcome
+from flows.sweeps.compare_tasks import comparable
 from tests.unit.experiments import finished_experiment
 
 # The child of a test: sklearn_parallel is killed at min_samples 4 and puts all into one cluster at 5.

@@ -14,10 +14,10 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 
-from flows import dispatch
-from flows.chunks import FanOut
 from flows.core.errors import DispatchError
-from flows.dispatch import Chunk, Family
+from flows.sweeps import dispatch
+from flows.sweeps.chunks import FanOut
+from flows.sweeps.dispatch import Chunk, Family
 
 PARENT, OTHER = UUID(int=1), UUID(int=2)
 SWEEP = "20260131T020304Z-ab12cd34"

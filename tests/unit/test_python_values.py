@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
-from flows.chunks import fan_out
 from flows.core.errors import ParameterError
 from flows.model.parameters import experiment_spec, plain
 from flows.model.sweep_parameters import grid_spec
 from flows.records.sweep_storage import resumed_plan
 from flows.runtime.flow_decorator import flow
+from flows.sweeps.chunks import fan_out
 
 
 @pytest.mark.parametrize(

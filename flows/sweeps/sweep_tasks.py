@@ -22,7 +22,7 @@ from flows.records.sweep_storage import Folder, SweepPlan, key_of, put
 from flows.runtime.context import Run
 from flows.runtime.sweep_result import SweepResult
 from flows.runtime.work import keep, timings
-from flows.sweep_progress import SweepProgress, cell_line
+from flows.sweeps.progress import SweepProgress, cell_line
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

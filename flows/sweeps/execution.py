@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from prefect.runtime import flow_run
 
-from flows.chunks import FanOut
-from flows.compare_tasks import compare_cells, record_comparison
 from flows.core.settings import load_settings
-from flows.fanned_out import comparison_fanned_out, sweep_fanned_out
 from flows.model.sweep_parameters import data_spec
 from flows.model.sweeps import AutoGrid, GridSpec
 from flows.records.sweep_storage import SweepPlan
 from flows.runtime.context import open_run
 from flows.runtime.sweep_result import ComparisonResult, SweepResult
-from flows.sweep_tasks import facts_of, plan_sweep, record_sweep, refuse_failures, sweep_cells
+from flows.sweeps.chunks import FanOut
+from flows.sweeps.compare_tasks import compare_cells, record_comparison
+from flows.sweeps.fanned_out import comparison_fanned_out, sweep_fanned_out
+from flows.sweeps.sweep_tasks import facts_of, plan_sweep, record_sweep, refuse_failures, sweep_cells
 from flows.tasks import ingest, prepare, show
 from flows.telemetry.push import push_last_run
 

@@ -18,8 +18,8 @@ from flows.records.sweep_storage import Folder, SweepPlan, key_of, put
 from flows.runtime.context import Run
 from flows.runtime.sweep_result import ComparisonResult
 from flows.steps.agreement import SAME, Likeness, agreement, likeness, overall
-from flows.sweep_progress import SweepProgress
-from flows.sweep_tasks import record_cell, with_cells
+from flows.sweeps.progress import SweepProgress
+from flows.sweeps.sweep_tasks import record_cell, with_cells
 
 if TYPE_CHECKING:
     from flows.core.settings import Settings

@@ -21,8 +21,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
-from flows.chunks import FanOut
 from flows.core.errors import DispatchError
+from flows.sweeps.chunks import FanOut
 
 POLL_SECONDS = 3.0
 PATIENCE_SECONDS = 300.0

@@ -12,12 +12,9 @@ from uuid import UUID
 from prefect.context import FlowRunContext
 
 from flows.adapters.registry import get_adapter
-from flows.chunks import FanOut, cut
-from flows.compare_tasks import compare_kept, record_comparison
 from flows.core.errors import DispatchError, ParameterError, SweepFailedError
 from flows.core.settings import Settings
 from flows.datasets.sources import object_keys
-from flows.dispatch import Chunk, Family
 from flows.model.spec import ExperimentSpec
 from flows.model.sweep_parameters import cell_specs, data_spec
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridBase, GridSpec, KDistances
@@ -26,8 +23,11 @@ from flows.records.sweep_storage import AutoPlan, Folder, SweepPlan
 from flows.runtime.restarts import restartable
 from flows.runtime.sweep_result import ComparisonResult, SweepResult
 from flows.store import ObjectStore, open_store
-from flows.sweep_progress import SweepProgress
-from flows.sweep_tasks import begin, failed_cell, record_sweep, refuse_other_bytes
+from flows.sweeps.chunks import FanOut, cut
+from flows.sweeps.compare_tasks import compare_kept, record_comparison
+from flows.sweeps.dispatch import Chunk, Family
+from flows.sweeps.progress import SweepProgress
+from flows.sweeps.sweep_tasks import begin, failed_cell, record_sweep, refuse_other_bytes
 
 
 @dataclass(frozen=True)

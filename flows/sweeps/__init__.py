@@ -1,0 +1,1 @@
+"""Sweeps and comparisons: their chunks, and running them here or as flow runs of their own."""
