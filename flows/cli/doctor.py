@@ -13,8 +13,8 @@ FAILED = 1
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def doctor(as_json: bool) -> None:
     """Check the store, the Prefect API, the Pushgateway, the zone table and the limits of this machine."""
+    from flows.cli.checks import examine
     from flows.core.settings import load_settings
-    from flows.doctor import examine
 
     checks = examine(load_settings())
     if as_json:

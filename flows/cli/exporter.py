@@ -25,9 +25,9 @@ def exporter(port: int | None, state_dir: Path | None, interval_seconds: float |
     """Serve counts of flow runs to Prometheus, from the events of the Prefect API that PREFECT_API_URL names."""
     import logging
 
+    from flows.cli.prefect_home import prefect_home
     from flows.core.errors import SettingsError
     from flows.core.settings import load_settings
-    from flows.prefect_home import prefect_home
 
     settings = load_settings()
     if settings.outside.prefect_api_url is None:

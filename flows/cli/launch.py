@@ -32,7 +32,7 @@ def check_prefect(settings: Settings) -> None:
     """
     if settings.outside.prefect_api_url is None:
         return
-    from flows.doctor import check_prefect_api
+    from flows.cli.checks import check_prefect_api
 
     check = check_prefect_api(settings)
     if not check.ok:
@@ -45,7 +45,7 @@ def launch(load: Callable[[], Callable[[], Result]]) -> Result:
     Args:
         load: imports the flow and the libraries it needs, while the server starts, and gives the call of the flow.
     """
-    from flows.embedded import start_prefect_api
+    from flows.cli.embedded import start_prefect_api
 
     with redirect_stdout(sys.stderr):
         wait_until_up = start_prefect_api(say=lambda message: click.echo(message, err=True))

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import click
 
 from flows.cli.common import Row, TaxiGroup, echo, print_models, print_rows
+from flows.cli.outputs import check_file
 from flows.cli.report import show as show_record
 from flows.core.errors import ParameterError
 from flows.core.text import printable
-from flows.outputs import check_file
 
 if TYPE_CHECKING:
     from flows.model.metric import Metric

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.cli.common import TaxiCommand, stdout_console
+from flows.cli.outputs import check_file, writing
 from flows.core.text import printable
-from flows.outputs import check_file, writing
 
 if TYPE_CHECKING:
     from flows.records.find import AnyRecord

@@ -12,7 +12,7 @@ import click
 from flows.cli.common import stdout_console
 from flows.cli.launch import check_prefect, import_libraries, launch, refuse_missing_source
 from flows.cli.options import DataCommand, DataOptions, data_options
-from flows.outputs import check_file, refuse_to_overwrite, writing
+from flows.cli.outputs import check_file, refuse_to_overwrite, writing
 
 if TYPE_CHECKING:
     from flows.model.spec import ExperimentSpec

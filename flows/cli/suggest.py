@@ -39,8 +39,8 @@ def _suggest(
 
 def _k_distances(spec: ExperimentSpec, min_samples_values: Sequence[int]) -> KDistances:
     """The steps by themselves: no server, no flow run, no record."""
+    from flows.cli.prefect_home import prefect_home
     from flows.core.settings import load_settings
-    from flows.prefect_home import prefect_home
 
     load_settings()
     prefect_home()  # before Prefect is imported, which needs to know it

@@ -166,8 +166,7 @@ def _words(random: Random) -> bytes:
 
 def _call(content: bytes, folder: Path, random: Random) -> None:
     """As a person's terminal has it: the trips lie in the working folder, and output can't hold every character."""
-    from flows import embedded
-    from flows.cli import main
+    from flows.cli import embedded, main
     from flows.core.errors import PrefectServerError, TaxiFlowsError
 
     (folder / "trips.csv").write_bytes(inputs.csv_text(0, "\n", 0))

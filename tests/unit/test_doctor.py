@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
-from flows.core.settings import load_settings
-from flows.doctor import (
+from flows.cli.checks import (
     check_prefect_api,
     check_proxies,
     check_pushgateway,
@@ -22,7 +21,8 @@ from flows.doctor import (
     check_zone_table,
     examine,
 )
-from flows.embedded import start_server
+from flows.cli.embedded import start_server
+from flows.core.settings import load_settings
 from tests.unit.file_server import FileServer, serve
 
 NOBODY = "http://127.0.0.1:9"
@@ -37,7 +37,7 @@ def server() -> Iterator[FileServer]:
 @pytest.fixture(autouse=True)
 def _embedded_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starts at once; tests/flows has the real one."""
-    monkeypatch.setattr("flows.embedded.try_server", lambda: None)
+    monkeypatch.setattr("flows.cli.embedded.try_server", lambda: None)
 
 
 def test_a_fresh_machine_works(tmp_path: Path) -> None:
@@ -77,22 +77,22 @@ def test_a_pushgateway_may_be_given_as_host_and_port(server: FileServer, monkeyp
 def test_a_prefect_home_that_can_not_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr("flows.embedded.try_server", start_server)
+    monkeypatch.setattr("flows.cli.embedded.try_server", start_server)
     check = check_prefect_api(load_settings())
     assert not check.ok
     assert str(tmp_path / "file") in check.found
 
 
 def test_a_profiles_api_is_asked(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.embedded.try_server", lambda: f"{server.url}/api")
+    monkeypatch.setattr("flows.cli.embedded.try_server", lambda: f"{server.url}/api")
     assert check_prefect_api(load_settings()).ok
-    monkeypatch.setattr("flows.embedded.try_server", lambda: f"{NOBODY}/api")
+    monkeypatch.setattr("flows.cli.embedded.try_server", lambda: f"{NOBODY}/api")
     assert f"{NOBODY}/api of the Prefect profile does not answer" in check_prefect_api(load_settings()).found
 
 
 def test_each_proxy_is_tried(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"http": server.url, "no": "host.example"}
-    monkeypatch.setattr("flows.doctor.proxies", lambda: found)
+    monkeypatch.setattr("flows.cli.checks.proxies", lambda: found)
     assert check_proxies().ok
     for address, reason in [
         ("http://user:secret@127.0.0.1:9", "http_proxy=127.0.0.1:9 does not answer"),

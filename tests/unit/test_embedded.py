@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.cli.embedded import start_server
+from flows.cli.prefect_server import locked
 from flows.core.errors import PrefectServerError
-from flows.embedded import start_server
-from flows.prefect_server import locked
 from tests.conftest import REPOSITORY
 
 SERVER = """
@@ -35,7 +35,7 @@ class Server:
 PARENT = """
 import signal, sys
 sys.path.insert(0, sys.argv[1])
-from flows.embedded import start_server
+from flows.cli.embedded import start_server
 print(start_server().process.pid, flush=True)
 signal.pause()
 """

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from flows.cli import main
 from flows.cli import run as run_module
+from flows.cli.outputs import check_file, refuse_to_overwrite, writing
 from flows.core.atomic import try_to_write
 from flows.core.errors import OutputError, ParameterError
-from flows.outputs import check_file, refuse_to_overwrite, writing
 
 
 def test_a_file_that_can_be_written_leaves_no_trace(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_full_disk_is_named_before_work(tmp_path: Path, monkeypatch: pytest.Mo
     def full(path: Path, size_bytes: int) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("flows.outputs.try_to_write", full)
+    monkeypatch.setattr("flows.cli.outputs.try_to_write", full)
     with pytest.raises(ParameterError, match=r"No space left on device\. Free some space"):
         check_file("--labels", tmp_path / "labels.npy", (".npy",))
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from flows.cli import main
+from flows.cli.embedded import start_prefect_api
+from flows.cli.prefect_home import check_prefect_home
 from flows.core.errors import SettingsError
-from flows.embedded import start_prefect_api
-from flows.prefect_home import check_prefect_home
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def test_a_file_in_its_place_is_named(below: str, reason: str, tmp_path: Path, m
     (tmp_path / "file").touch()
     home = tmp_path / below
     monkeypatch.setenv("PREFECT_HOME", str(home))
-    monkeypatch.setattr("flows.embedded.configured_api", lambda: None)  # whatever ran in this process before
+    monkeypatch.setattr("flows.cli.embedded.configured_api", lambda: None)  # whatever ran in this process before
     with pytest.raises(SettingsError, match=f"PREFECT_HOME is {re.escape(repr(str(home)))}: .*{reason}"):
         start_prefect_api(say=print)
 

@@ -1,7 +1,7 @@
 """A Prefect API for flows that are run from the command line without a server.
 
 Prefect starts one by itself, but imports the whole server into the calling process to do so, one thing after the other.
-Here the server starts in its own process (flows.prefect_server) while the caller imports what it needs and reads its
+Here the server starts in its own process (flows.cli.prefect_server) while the caller imports what it needs and reads its
 data.
 """
 
@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from flows.cli.prefect_home import check_prefect_home, prefect_home
 from flows.core.errors import PrefectServerError
 from flows.core.proxies import bypass_proxies, drop_unusable_proxies
-from flows.prefect_home import check_prefect_home, prefect_home
 
 START_TIMEOUT_SECONDS = 180
 """A first start migrates an empty database, which takes half a minute on a slow machine."""

@@ -103,7 +103,7 @@ def check_prefect_api(settings: Settings) -> Check:
 
 def check_embedded_server() -> Check:
     """Start Prefect's embedded server as a run does, and stop it; where a Prefect profile names an API, ask that."""
-    from flows.embedded import try_server
+    from flows.cli.embedded import try_server
 
     try:
         url = try_server()
