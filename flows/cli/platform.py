@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from flows.cli.common import TaxiGroup, echo
-from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
+from flows.operator.access.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
 
 if TYPE_CHECKING:
-    from flows.operator.reconcile import Change
+    from flows.operator.prefect.reconcile import Change
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -62,7 +62,7 @@ def apply(dry_run: bool, wait_seconds: float, declarations: Path, context: str |
     nothing else is touched.
     """
     from flows.core.settings import load_settings
-    from flows.operator.platform import Platform, reconcile
+    from flows.operator.prefect.platform import Platform, reconcile
 
     where = Platform(declarations, load_settings(), context, flows_namespace)
     changes = reconcile(where, wait_seconds, lambda text: click.echo(text, err=True), _print_change, dry_run=dry_run)
@@ -98,7 +98,7 @@ def operate(port: int, context: str | None, platform_namespace: str, flows_names
     import logging
 
     from flows.core.settings import load_settings
-    from flows.operator.platform import Platform
+    from flows.operator.prefect.platform import Platform
     from flows.operator.service import serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -129,7 +129,7 @@ def unfreeze(entry: str, context: str | None, flows_namespace: str) -> None:
 
 def _mark(entry: str, context: str | None, namespace: str, *, frozen: bool) -> None:
     from flows.core.settings import load_settings
-    from flows.operator.platform import Platform, mark
+    from flows.operator.prefect.platform import Platform, mark
 
     mark(Platform(Path(), load_settings(), context, namespace), entry, frozen=frozen)
     click.echo(f"{entry} is left as it is." if frozen else f"{entry} is brought to what is declared again.")
@@ -144,8 +144,8 @@ def env(context: str | None, platform_namespace: str, flows_namespace: str) -> N
 
     The addresses are those of the port-forwards (`taxi-flows platform forward`). The output holds passwords.
     """
-    from flows.operator.access import environment, exports
-    from flows.operator.kube import connect
+    from flows.operator.access.people import environment, exports
+    from flows.operator.cluster.kube import connect
 
     click.echo(exports(environment(connect(context), platform_namespace, flows_namespace)))
 
@@ -156,8 +156,8 @@ def env(context: str | None, platform_namespace: str, flows_namespace: str) -> N
 @_platform_namespace_option
 def password(service: str, context: str | None, platform_namespace: str) -> None:
     """Print the password of a service on stdout, and whose it is on stderr."""
-    from flows.operator.access import password as read_password
-    from flows.operator.kube import connect
+    from flows.operator.access.people import password as read_password
+    from flows.operator.cluster.kube import connect
 
     user, secret = read_password(connect(context), service, platform_namespace)
     click.echo(f"user: {user}" if user else "Prefect's page asks for all of it, user:password.", err=True)
@@ -169,7 +169,7 @@ def password(service: str, context: str | None, platform_namespace: str) -> None
 @_platform_namespace_option
 def forward(context: str | None, platform_namespace: str) -> None:
     """Forward the ports of the stack to this machine until Ctrl-C."""
-    from flows.operator.forward import forward as forward_ports
+    from flows.operator.access.forward import forward as forward_ports
 
     forward_ports(context, platform_namespace, click.echo)
 
@@ -181,9 +181,9 @@ def forward(context: str | None, platform_namespace: str) -> None:
 def backup(folder: Path, context: str | None, platform_namespace: str) -> None:
     """Copy Prefect's database, months and records into the new folder DIR."""
     from flows.core.settings import load_settings
-    from flows.operator import backup as operator
-    from flows.operator.kube import connect
-    from flows.operator.kubectl import Kubectl
+    from flows.operator.access import backup as operator
+    from flows.operator.cluster.kube import connect
+    from flows.operator.cluster.kubectl import Kubectl
 
     operator.backup(folder, Kubectl(context, platform_namespace), connect(context), load_settings(), click.echo)
 
@@ -196,9 +196,9 @@ def backup(folder: Path, context: str | None, platform_namespace: str) -> None:
 def restore(folder: Path, force: bool, context: str | None, platform_namespace: str) -> None:
     """Bring a backup back; Prefect's server is stopped meanwhile."""
     from flows.core.settings import load_settings
-    from flows.operator import backup as operator
-    from flows.operator.kube import connect
-    from flows.operator.kubectl import Kubectl
+    from flows.operator.access import backup as operator
+    from flows.operator.cluster.kube import connect
+    from flows.operator.cluster.kubectl import Kubectl
 
     kubectl = Kubectl(context, platform_namespace)
     operator.restore(folder, kubectl, connect(context), load_settings(), click.echo, force)

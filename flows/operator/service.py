@@ -12,20 +12,20 @@ from uuid import UUID
 
 from prefect.utilities.urls import url_for
 
-from flows.operator.backups import EVERY_SECONDS as BACKUPS_SECONDS
-from flows.operator.backups import Backups
+from flows.operator.cluster.backups import EVERY_SECONDS as BACKUPS_SECONDS
+from flows.operator.cluster.backups import Backups
+from flows.operator.cluster.release import PLATFORM_CONFIG_MAP
+from flows.operator.cluster.watch import watch_config_map
 from flows.operator.faults import Faults
-from flows.operator.healing import EVERY_SECONDS as HEALING_SECONDS
-from flows.operator.healing import Healing
-from flows.operator.objects.controller import EVERY_SECONDS as OBJECTS_SECONDS
-from flows.operator.objects.controller import Controller
-from flows.operator.objects.kube import Objects
-from flows.operator.objects.maximum import Maximum
-from flows.operator.objects.runs import flow_runs
-from flows.operator.platform import Platform
-from flows.operator.release import PLATFORM_CONFIG_MAP
+from flows.operator.prefect.healing import EVERY_SECONDS as HEALING_SECONDS
+from flows.operator.prefect.healing import Healing
+from flows.operator.prefect.platform import Platform
+from flows.operator.resources.controller import EVERY_SECONDS as OBJECTS_SECONDS
+from flows.operator.resources.controller import Controller
+from flows.operator.resources.kube import Objects
+from flows.operator.resources.maximum import Maximum
+from flows.operator.resources.runs import flow_runs
 from flows.operator.telemetry import Telemetry
-from flows.operator.watch import watch_config_map
 from flows.telemetry import metrics
 from flows.telemetry.serving import serving
 

@@ -1,1 +1,1 @@
-"""The CRDs of Experiment and ParameterSweep, and their field reference, from flows/operator/objects/schema.py."""
+"""The CRDs of Experiment and ParameterSweep, and their field reference, from flows/operator/resources/schema.py."""

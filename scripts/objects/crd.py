@@ -12,9 +12,9 @@ import yaml
 from pydantic import JsonValue
 
 from flows.core.frozen import INT64_MAX
-from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
-from flows.operator.objects.status import Status
-from flows.operator.state import JsonObject
+from flows.operator.prefect.state import JsonObject
+from flows.operator.resources.schema import GROUP, KINDS, VERSION, Specification
+from flows.operator.resources.status import Status
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "charts" / "flows" / "templates"
 MUTABLE = "ttlSecondsAfterFinished"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from flows.operator.kubectl import Kubectl
+from flows.operator.cluster.kubectl import Kubectl
 from tests.conftest import REPOSITORY
 
 PLATFORM, FLOWS = "taxi-platform", "taxi-flows"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flows.operator.kube import REQUESTS_PER_SECOND
+from flows.operator.cluster.kube import REQUESTS_PER_SECOND
 from flows.telemetry.metrics import KUBERNETES_REQUESTS
 from tests.cluster.faults import away
 from tests.cluster.kube import FLOWS, apply, get, kubectl, pod, wait_until

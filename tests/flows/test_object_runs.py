@@ -15,8 +15,8 @@ from flows.core.errors import ObjectError, RunRefusedError
 from flows.experiment_pipeline import experiment_pipeline
 from flows.model.outcome import KEY, Outcome
 from flows.operator.faults import Faults
-from flows.operator.objects.runs import FlowRuns
-from flows.operator.objects.schema import ExperimentSpecification
+from flows.operator.resources.runs import FlowRuns
+from flows.operator.resources.schema import ExperimentSpecification
 from tests.flows.deploying import empty
 
 EXPERIMENT = ExperimentSpecification(data_source="a.parquet", evaluate=False)

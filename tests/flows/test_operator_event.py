@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from prefect.client.orchestration import get_client
 
-from flows.operator.prefect_api import PASSED, post_passed
+from flows.operator.prefect.api import PASSED, post_passed
 
 
 def test_a_pass_is_an_event_of_now() -> None:

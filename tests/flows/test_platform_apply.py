@@ -26,7 +26,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.cli import main
 from flows.core.errors import PrefectApiError
-from flows.operator.prefect_api import prefect_client
+from flows.operator.prefect.api import prefect_client
 from tests.conftest import REPOSITORY
 from tests.flows.deploying import deploy, empty
 from tests.unit.declarations import VALUES

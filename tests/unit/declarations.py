@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from flows.operator.values import PlatformValues, parse_values
+from flows.operator.prefect.values import PlatformValues, parse_values
 
 VALUES = """
 namespace: flows-here

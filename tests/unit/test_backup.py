@@ -13,10 +13,10 @@ from minio import Minio
 
 from flows.core.errors import ClusterError, ParameterError, PlatformError
 from flows.core.settings import load_settings
-from flows.operator import backup as module
-from flows.operator.backup import backup, restore
-from flows.operator.kube import Cluster
-from flows.operator.kubectl import Kubectl
+from flows.operator.access import backup as module
+from flows.operator.access.backup import backup, restore
+from flows.operator.cluster.kube import Cluster
+from flows.operator.cluster.kubectl import Kubectl
 from flows.store import LocalStore
 from flows.store.minio import MinioStore
 from tests.unit.s3_server import KEYS, s3_server

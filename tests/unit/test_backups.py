@@ -10,10 +10,10 @@ import pytest
 from kubernetes.client import ApiException
 from pydantic import JsonValue
 
-from flows.operator.api import Api
-from flows.operator.backups import Backups, CronJob, last_success_of
+from flows.operator.cluster.api import Api
+from flows.operator.cluster.backups import Backups, CronJob, last_success_of
+from flows.operator.cluster.kube import Cluster
 from flows.operator.faults import Faults
-from flows.operator.kube import Cluster
 
 INSTALLED, SUCCEEDED = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 31, 1, 31, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flows.core.errors import ParameterError
 from flows.model.clock import canonical_hours, canonical_weekdays, parse_hours, parse_weekdays
 from flows.model.parameters import experiment_spec
-from flows.operator.objects.schema import ExperimentSpecification
+from flows.operator.resources.schema import ExperimentSpecification
 
 
 def minutes(*spans: tuple[int, int]) -> frozenset[int]:

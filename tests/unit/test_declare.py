@@ -11,9 +11,15 @@ import pytest
 import yaml
 
 from flows.core.errors import DeclarationError
-from flows.operator.declare import load_declared
-from flows.operator.state import MANAGED_TAG, AutomationState, ConcurrencyLimitState, DeploymentState, WorkPoolState
-from flows.operator.values import cpus, parse_values
+from flows.operator.prefect.declare import load_declared
+from flows.operator.prefect.state import (
+    MANAGED_TAG,
+    AutomationState,
+    ConcurrencyLimitState,
+    DeploymentState,
+    WorkPoolState,
+)
+from flows.operator.prefect.values import cpus, parse_values
 from tests.conftest import REPOSITORY
 from tests.unit.declarations import VALUES, values
 

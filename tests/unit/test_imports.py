@@ -30,9 +30,9 @@ LIGHT_MODULES = [
     "flows.records.flat",
     "flows.core.errors",
     "flows.model.records",
-    "flows.operator.access",
-    "flows.operator.build_steps",
-    "flows.operator.platform",
+    "flows.operator.access.people",
+    "flows.operator.prefect.build_steps",
+    "flows.operator.prefect.platform",
     "flows.operator.service",
     "flows.model.outcome",
     "flows.model.parameters",
@@ -56,7 +56,7 @@ def test_light_modules_import_nothing_heavy() -> None:
 def test_registration_needs_none_of_the_flows_libraries() -> None:
     """It imports the module of each flow, from an image that holds Prefect, pydantic and kubernetes alone."""
     statement = (
-        "from pathlib import Path; from flows.operator.declare import load_declared; "
+        "from pathlib import Path; from flows.operator.prefect.declare import load_declared; "
         "from tests.unit.declarations import values; load_declared(Path('.'), values())"
     )
     heavy = HEAVY | {"minio", "plotly", "jinja2", "psutil", "prefect_kubernetes", "kubernetes_asyncio"}

@@ -19,12 +19,12 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 from urllib3 import HTTPResponse
 
 from flows.core.errors import ClusterError
-from flows.operator.api import BATCH, Api
+from flows.operator.cluster.api import BATCH, Api
+from flows.operator.cluster.kube import COMPONENT, Cluster, Reference
+from flows.operator.cluster.watch import watch_config_map
 from flows.operator.faults import Faults
-from flows.operator.kube import COMPONENT, Cluster, Reference
-from flows.operator.objects.kube import Objects
-from flows.operator.state import JsonObject
-from flows.operator.watch import watch_config_map
+from flows.operator.prefect.state import JsonObject
+from flows.operator.resources.kube import Objects
 from tests.unit.odd_server import ODD, Server, odd_server
 from tests.unit.test_imports import REPOSITORY
 
@@ -195,11 +195,11 @@ def test_the_operator_imports_no_models_of_the_client() -> None:
 import sys
 from kubernetes.client import ApiClient, Configuration
 from flows.core.errors import ClusterError
-from flows.operator.objects.kube import Objects
-from flows.operator.api import Api
-from flows.operator.backups import Backups
+from flows.operator.resources.kube import Objects
+from flows.operator.cluster.api import Api
+from flows.operator.cluster.backups import Backups
 from flows.operator.faults import Faults
-from flows.operator.kube import Cluster, Reference
+from flows.operator.cluster.kube import Cluster, Reference
 configuration = Configuration()
 configuration.host, configuration.retries = "http://127.0.0.1:1", False
 cluster = Cluster(Api(ApiClient(configuration)))
@@ -215,7 +215,7 @@ print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     modules = set(done.stdout.split())
-    assert {"flows.operator.objects.pods", "kubernetes.client.api_client"} <= modules
+    assert {"flows.operator.resources.pods", "kubernetes.client.api_client"} <= modules
     groups = {name for name in modules if name.startswith("kubernetes.client.api.")}
     assert groups == {"kubernetes.client.api.custom_objects_api"}
     assert "kubernetes.client.models.v1_pod" not in modules

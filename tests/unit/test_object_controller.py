@@ -12,14 +12,19 @@ import pytest
 
 from flows.core.errors import ClusterRefusalError, ObjectError, PrefectApiError, RunRefusedError
 from flows.model.outcome import Outcome
-from flows.operator.kube import Reference
-from flows.operator.objects.controller import Controller
-from flows.operator.objects.kube import Objects
-from flows.operator.objects.maximum import Maximum
-from flows.operator.objects.mirror import Ended, Held, asks_for_a_turn
-from flows.operator.objects.runs import FlowRuns
-from flows.operator.objects.schema import ExperimentSpecification, ParameterSweepSpecification, Resources, Specification
-from flows.operator.objects.status import Run, Status, Trouble
+from flows.operator.cluster.kube import Reference
+from flows.operator.resources.controller import Controller
+from flows.operator.resources.kube import Objects
+from flows.operator.resources.maximum import Maximum
+from flows.operator.resources.mirror import Ended, Held, asks_for_a_turn
+from flows.operator.resources.runs import FlowRuns
+from flows.operator.resources.schema import (
+    ExperimentSpecification,
+    ParameterSweepSpecification,
+    Resources,
+    Specification,
+)
+from flows.operator.resources.status import Run, Status, Trouble
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,13 +12,13 @@ from kubernetes.client import ApiClient, Configuration
 from pydantic import JsonValue
 
 from flows.core.errors import ClusterError
-from flows.operator.api import Api
-from flows.operator.kube import Cluster
-from flows.operator.objects import mirror
-from flows.operator.objects.kube import Objects
-from flows.operator.objects.mirror import Ended, Held, read_object
-from flows.operator.objects.schema import ExperimentSpecification
-from flows.operator.objects.status import Status
+from flows.operator.cluster.api import Api
+from flows.operator.cluster.kube import Cluster
+from flows.operator.resources import mirror
+from flows.operator.resources.kube import Objects
+from flows.operator.resources.mirror import Ended, Held, read_object
+from flows.operator.resources.schema import ExperimentSpecification
+from flows.operator.resources.status import Status
 from tests.unit.kubernetes_server import PATH, Item, Kubernetes, experiment, kubernetes_server
 from tests.unit.odd_server import HTML, ODD, Answer, Server, as_json, odd_server
 

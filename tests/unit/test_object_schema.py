@@ -16,8 +16,9 @@ from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.model.parameters import experiment_spec
 from flows.model.sweep_parameters import grid_spec
-from flows.operator.declare import load_declared
-from flows.operator.objects.schema import (
+from flows.operator.prefect.declare import load_declared
+from flows.operator.prefect.state import DeploymentState
+from flows.operator.resources.schema import (
     GROUP,
     KINDS,
     VERSION,
@@ -26,7 +27,6 @@ from flows.operator.objects.schema import (
     Resources,
     Specification,
 )
-from flows.operator.state import DeploymentState
 from flows.parameter_sweep import parameter_sweep_flow
 from scripts.objects.crd import MUTABLE, files, specification
 from tests.readme_parts import REPOSITORY

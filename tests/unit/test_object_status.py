@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from flows.model.outcome import Outcome
-from flows.operator.objects.status import Best, Cells, Run, Status, Trouble, of_cells, of_run, read_status, unable
+from flows.operator.resources.status import Best, Cells, Run, Status, Trouble, of_cells, of_run, read_status, unable
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DONE = Outcome(record_key="experiments/x.json", clusters=3, noise_ratio=0.1, score=0.8)

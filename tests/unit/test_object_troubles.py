@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import JsonValue
 
-from flows.operator.objects.pods import Pod, Pods, troubles_of
-from flows.operator.objects.status import Trouble
+from flows.operator.resources.pods import Pod, Pods, troubles_of
+from flows.operator.resources.status import Trouble
 
 RUN = "8c9a05c7-7678-466a-966f-a996a0fc88dc"
 Part = dict[str, JsonValue]

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from flows.operator import kube, pace
-from flows.operator.kube import Cluster
-from flows.operator.pace import Pace
+from flows.operator.cluster import kube, pace
+from flows.operator.cluster.kube import Cluster
+from flows.operator.cluster.pace import Pace
 
 
 class Clock:

@@ -21,13 +21,13 @@ from pydantic import JsonValue
 
 from flows.cli import main
 from flows.core.errors import ClusterError, ClusterRefusalError
-from flows.operator import kube
-from flows.operator.access import LOGINS, SERVICES, environment, exports
-from flows.operator.api import Api
-from flows.operator.forward import forward
-from flows.operator.inventory import CONFIG_MAP, KEY, ConfigMapInventory, Inventory
-from flows.operator.kube import Cluster
-from flows.operator.state import Kind
+from flows.operator.access.forward import forward
+from flows.operator.access.people import LOGINS, SERVICES, environment, exports
+from flows.operator.cluster import kube
+from flows.operator.cluster.api import Api
+from flows.operator.cluster.kube import Cluster
+from flows.operator.prefect.inventory import CONFIG_MAP, KEY, ConfigMapInventory, Inventory
+from flows.operator.prefect.state import Kind
 from tests.unit.declarations import VALUES
 
 SECRETS = {
@@ -217,7 +217,7 @@ def test_an_inventory_in_the_cluster(kubernetes: Kubernetes) -> None:
 def taken_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        monkeypatch.setattr("flows.operator.forward.SERVICES", (type(SERVICES[0])("grafana", 80, port),))
+        monkeypatch.setattr("flows.operator.access.forward.SERVICES", (type(SERVICES[0])("grafana", 80, port),))
         yield port
 
 
@@ -241,7 +241,7 @@ def test_the_forwards_end_with_the_command(how: signal.Signals, tmp_path: Path) 
     program = (
         "import psutil\n"
         "from flows.operator import forward\n"
-        "from flows.operator.access import Service\n"
+        "from flows.operator.access.people import Service\n"
         "forward.SERVICES = (Service('a', 80, 0), Service('b', 80, 0))\n"
         "pids = lambda: [child.pid for child in psutil.Process().children()]\n"
         "forward.forward(None, 'x', lambda line: line.startswith('Ctrl-C') and print(*pids(), flush=True))\n"

@@ -15,11 +15,11 @@ from prefect.settings import (
 )
 
 from flows.core.errors import PrefectApiError
-from flows.operator.objects.runs import flow_runs
-from flows.operator.objects.status import Run
-from flows.operator.prefect_api import post_passed, prefect_api
-from flows.operator.state import Kind
-from flows.operator.wait import wait_for_prefect_api
+from flows.operator.prefect.api import post_passed, prefect_api
+from flows.operator.prefect.state import Kind
+from flows.operator.prefect.wait import wait_for_prefect_api
+from flows.operator.resources.runs import flow_runs
+from flows.operator.resources.status import Run
 from tests.unit.odd_server import ODD, Answer, Server, as_json, odd_server
 
 ID, OTHER = "6f6a2ad2-9a34-4a49-a3d0-2d6f27b0f0f3", "7f6a2ad2-9a34-4a49-a3d0-2d6f27b0f0f3"

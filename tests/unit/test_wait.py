@@ -8,8 +8,8 @@ import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from flows.core.errors import PrefectApiError
-from flows.operator import wait
-from flows.operator.wait import wait_for_prefect_api
+from flows.operator.prefect import wait
+from flows.operator.prefect.wait import wait_for_prefect_api
 from tests.unit.file_server import FileServer, serve
 
 

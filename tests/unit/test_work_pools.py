@@ -28,8 +28,8 @@ from prefect.utilities.schema_tools import ValidationError, validate
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
 from flows.core.errors import DeclarationError
-from flows.operator.state import WorkPoolState
-from flows.operator.work_pools import load_work_pools
+from flows.operator.prefect.state import WorkPoolState
+from flows.operator.prefect.work_pools import load_work_pools
 from tests.conftest import REPOSITORY
 from tests.unit.declarations import values
 

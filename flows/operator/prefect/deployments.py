@@ -14,9 +14,9 @@ from prefect.utilities.templating import apply_values
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from flows.core.errors import DeclarationError
-from flows.operator.state import MANAGED_TAG, DeploymentState, JsonObject, ScheduleState, WorkPoolState
-from flows.operator.values import Images, checked, parse_yaml, read_text
-from flows.operator.work_pools import variables_of
+from flows.operator.prefect.state import MANAGED_TAG, DeploymentState, JsonObject, ScheduleState, WorkPoolState
+from flows.operator.prefect.values import Images, checked, parse_yaml, read_text
+from flows.operator.prefect.work_pools import variables_of
 
 
 class _Declared(BaseModel):

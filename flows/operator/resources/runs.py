@@ -28,9 +28,9 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, JsonValue, TypeA
 from flows.core.errors import ObjectError, RunRefusedError
 from flows.model.outcome import KEY, Outcome
 from flows.operator.faults import Faults
-from flows.operator.objects.schema import Specification
-from flows.operator.objects.status import Run
-from flows.operator.prefect_api import prefect_client, refusal, understood
+from flows.operator.prefect.api import prefect_client, refusal, understood
+from flows.operator.resources.schema import Specification
+from flows.operator.resources.status import Run
 
 _TABLE: TypeAdapter[tuple[Outcome]] = TypeAdapter(tuple[Outcome])
 _ITEMS: TypeAdapter[list[object]] = TypeAdapter(list[object])

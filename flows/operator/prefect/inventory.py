@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.core.atomic import replacing
 from flows.core.errors import PlatformError
-from flows.operator.kube import Cluster
-from flows.operator.state import Kind
-from flows.operator.values import checked, parse_yaml
+from flows.operator.cluster.kube import Cluster
+from flows.operator.prefect.state import Kind
+from flows.operator.prefect.values import checked, parse_yaml
 
 Entry = tuple[Kind, str]
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from flows.core.errors import ParameterError, PlatformError, StoreError
 from flows.core.settings import Settings
 from flows.datasets.names import shorten
-from flows.operator.kube import Cluster
-from flows.operator.kubectl import Kubectl
+from flows.operator.cluster.kube import Cluster
+from flows.operator.cluster.kubectl import Kubectl
 from flows.store import LocalStore, ObjectStore, key_fault
 
 DUMP = "prefect.dump"

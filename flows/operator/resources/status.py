@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import Field, ValidationError
 
 from flows.model.outcome import Outcome
-from flows.operator.objects.schema import FINISHED, Part, Phase
+from flows.operator.resources.schema import FINISHED, Part, Phase
 
 ConditionType = Literal["Running", "Succeeded", "Failed"]
 CONDITIONS: tuple[ConditionType, ...] = ("Running", "Succeeded", "Failed")

@@ -16,11 +16,11 @@ from kubernetes.watch import Watch
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
+from flows.operator.cluster.kube import Cluster, Reference
 from flows.operator.faults import Faults
-from flows.operator.kube import Cluster, Reference
-from flows.operator.objects.schema import GROUP, VERSION, Phase, Specification
-from flows.operator.objects.status import Status, read_status
-from flows.operator.state import JsonObject
+from flows.operator.prefect.state import JsonObject
+from flows.operator.resources.schema import GROUP, VERSION, Phase, Specification
+from flows.operator.resources.status import Status, read_status
 
 PAGE = 200
 """Objects of one answer."""

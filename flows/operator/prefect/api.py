@@ -22,8 +22,8 @@ from prefect.events.schemas.events import Event, Resource
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException, PrefectHTTPStatusError
 
 from flows.core.errors import PrefectApiError, TaxiFlowsError
-from flows.operator.declare import automation_state
-from flows.operator.state import (
+from flows.operator.prefect.declare import automation_state
+from flows.operator.prefect.state import (
     AutomationState,
     ConcurrencyLimitState,
     DeploymentState,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from flows.operator.objects.status import OOM_KILLED, UNSCHEDULABLE, WAITS_IN_VAIN, Trouble, is_uuid
+from flows.operator.resources.status import OOM_KILLED, UNSCHEDULABLE, WAITS_IN_VAIN, Trouble, is_uuid
 
 RUN_LABEL = "prefect.io/flow-run-id"
 _TAKE_TURNS = "ErrImagePull", "ImagePullBackOff"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from flows.core.errors import ClusterError
-from flows.operator.access import SERVICES, Service
-from flows.operator.kubectl import Kubectl
+from flows.operator.access.people import SERVICES, Service
+from flows.operator.cluster.kubectl import Kubectl
 
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 5

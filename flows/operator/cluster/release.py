@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flows.core.errors import DeclarationError
-from flows.operator.kube import Cluster
-from flows.operator.values import Images, PlatformValues, parse_values
+from flows.operator.cluster.kube import Cluster
+from flows.operator.prefect.values import Images, PlatformValues, parse_values
 
 PLATFORM_CONFIG_MAP = "taxi-flows-platform"
 PLATFORM_KEY = "platform.yaml"

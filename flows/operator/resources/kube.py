@@ -8,13 +8,13 @@ from threading import Event, Thread
 
 from kubernetes.client import ApiException, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 
+from flows.operator.cluster.kube import Cluster
 from flows.operator.faults import Faults
-from flows.operator.kube import Cluster
-from flows.operator.objects.mirror import Ended, Held, Mirror, read_object
-from flows.operator.objects.pods import RUN_LABEL, Pods, troubles_of
-from flows.operator.objects.schema import GROUP, KINDS, VERSION, Specification
-from flows.operator.objects.status import Status, Trouble
-from flows.operator.state import JsonObject
+from flows.operator.prefect.state import JsonObject
+from flows.operator.resources.mirror import Ended, Held, Mirror, read_object
+from flows.operator.resources.pods import RUN_LABEL, Pods, troubles_of
+from flows.operator.resources.schema import GROUP, KINDS, VERSION, Specification
+from flows.operator.resources.status import Status, Trouble
 
 _TIMEOUT_SECONDS = 20
 _NOT_FOUND = 404

@@ -9,8 +9,8 @@ from kubernetes.client import ApiException
 from pydantic import BaseModel, Field
 from urllib3.exceptions import HTTPError
 
+from flows.operator.cluster.kube import Cluster
 from flows.operator.faults import Faults
-from flows.operator.kube import Cluster
 
 _WATCH_SECONDS = 300
 _PAUSE_SECONDS = 30.0

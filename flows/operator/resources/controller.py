@@ -25,14 +25,14 @@ from flows.core.errors import (
     RunRefusedError,
 )
 from flows.model.outcome import Outcome
+from flows.operator.cluster.kube import Reference
 from flows.operator.faults import Faults
-from flows.operator.kube import Reference
-from flows.operator.objects.kube import Objects
-from flows.operator.objects.maximum import Maximum
-from flows.operator.objects.mirror import Ended, Held
-from flows.operator.objects.runs import FlowRuns
-from flows.operator.objects.schema import KINDS, Phase
-from flows.operator.objects.status import TROUBLES, Run, Status, Trouble, of_cells, of_run, unable
+from flows.operator.resources.kube import Objects
+from flows.operator.resources.maximum import Maximum
+from flows.operator.resources.mirror import Ended, Held
+from flows.operator.resources.runs import FlowRuns
+from flows.operator.resources.schema import KINDS, Phase
+from flows.operator.resources.status import TROUBLES, Run, Status, Trouble, of_cells, of_run, unable
 
 EVERY_SECONDS = 5.0
 RECENT_SECONDS = 60.0

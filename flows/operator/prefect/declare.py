@@ -9,10 +9,10 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from flows.core.errors import DeclarationError
-from flows.operator.deployments import load_deployments
-from flows.operator.state import MANAGED_TAG, AutomationState, ConcurrencyLimitState, State
-from flows.operator.values import PlatformValues, checked, parse_yaml, read_text
-from flows.operator.work_pools import load_work_pools
+from flows.operator.prefect.deployments import load_deployments
+from flows.operator.prefect.state import MANAGED_TAG, AutomationState, ConcurrencyLimitState, State
+from flows.operator.prefect.values import PlatformValues, checked, parse_yaml, read_text
+from flows.operator.prefect.work_pools import load_work_pools
 
 PENDING_AUTOMATION = "pending-flow-runs"
 """Its time is the release's to decide."""

@@ -13,8 +13,8 @@ from pydantic.alias_generators import to_camel
 from flows.core.errors import ClusterError
 
 if TYPE_CHECKING:
+    from flows.operator.cluster.kube import Cluster
     from flows.operator.faults import Faults
-    from flows.operator.kube import Cluster
 
 CRON_JOB = "postgresql-backup"
 """As charts/postgres names it."""
@@ -68,7 +68,7 @@ class Backups:
     def _read(self) -> CronJob | None:
         from kubernetes.client import ApiException
 
-        from flows.operator.api import BATCH
+        from flows.operator.cluster.api import BATCH
 
         with self._cluster.asked(f"CronJob {CRON_JOB} in the namespace {self._namespace}"):
             try:

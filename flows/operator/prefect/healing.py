@@ -7,11 +7,11 @@ import time
 from contextlib import suppress
 
 from flows.core.errors import ClusterError, DeclarationError, PlatformError
-from flows.operator.kube import Reference
-from flows.operator.platform import Platform, reconcile
-from flows.operator.prefect_api import post_passed
-from flows.operator.reconcile import Action, Change
-from flows.operator.release import PLATFORM_CONFIG_MAP
+from flows.operator.cluster.kube import Reference
+from flows.operator.cluster.release import PLATFORM_CONFIG_MAP
+from flows.operator.prefect.api import post_passed
+from flows.operator.prefect.platform import Platform, reconcile
+from flows.operator.prefect.reconcile import Action, Change
 from flows.operator.telemetry import Telemetry
 
 EVERY_SECONDS = 60.0

@@ -14,8 +14,8 @@ from prefect.utilities.templating import find_placeholders
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from flows.core.errors import DeclarationError
-from flows.operator.state import WorkPoolState
-from flows.operator.values import PlatformValues, WorkPoolSize, checked, parse_yaml, read_text
+from flows.operator.prefect.state import WorkPoolState
+from flows.operator.prefect.values import PlatformValues, WorkPoolSize, checked, parse_yaml, read_text
 
 _DEFAULT_IMAGE = {"coordinator": "aggregate"}
 """Image of a run whose deployment names none, if not `evaluation`: the one that can run all flows of the pool."""

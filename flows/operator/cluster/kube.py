@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from flows.core.errors import ClusterError, ClusterRefusalError
-from flows.operator.pace import Pace
-from flows.operator.state import JsonObject
+from flows.operator.cluster.pace import Pace
+from flows.operator.prefect.state import JsonObject
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiException
 
-    from flows.operator.api import Api
+    from flows.operator.cluster.api import Api
 
 _CONFIG_MAPS = "configmaps"
 _NOT_FOUND = 404
@@ -185,7 +185,7 @@ def connect(context: str | None = None) -> Cluster:
         from kubernetes import client, config
         from urllib3 import Retry
 
-        from flows.operator.api import Api
+        from flows.operator.cluster.api import Api
     except ModuleNotFoundError as error:
         raise ClusterError(f"{error.name} is not installed. Run: pip install 'taxi-flows[operator]'") from error
     configuration = client.Configuration()

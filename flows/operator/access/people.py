@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.core.errors import ClusterError
-from flows.operator.kube import Cluster
-from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
-from flows.operator.release import IMAGE_VARIABLES, release_values
-from flows.operator.values import Images
+from flows.operator.access.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
+from flows.operator.cluster.kube import Cluster
+from flows.operator.cluster.release import IMAGE_VARIABLES, release_values
+from flows.operator.prefect.values import Images
 
 
 @dataclass(frozen=True)
