@@ -15,9 +15,9 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import PrefectHTTPStatusError
 
-from flows.flow_run_job import FlowRunJob
 from flows.operator.prefect.values import parse_values
 from flows.operator.prefect.work_pools import load_work_pools
+from flows.operator.worker.job import FlowRunJob
 from tests.cluster.kube import FLOWS, get, kubectl, release
 from tests.cluster.runs import Cluster
 from tests.conftest import REPOSITORY

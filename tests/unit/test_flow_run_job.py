@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 
 from flows.core.errors import ParameterError
-from flows.flow_run_job import FlowRunJob
+from flows.operator.worker.job import FlowRunJob
 from tests.unit.test_work_pools import pool
 
 POOLS = "registry/evaluation:1"

@@ -13,8 +13,8 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Pending
 
-from flows import refused_pods
-from flows.refused_pods import end_refused_run, end_run_of, ending, is_refusal
+from flows.operator.worker import refused_pods
+from flows.operator.worker.refused_pods import end_refused_run, end_run_of, ending, is_refusal
 
 QUOTA = (
     'Error creating: pods "brave-taxi-x" is forbidden: exceeded quota: taxi-flows, requested: limits.memory=2Gi, '

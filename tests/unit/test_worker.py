@@ -18,7 +18,7 @@ from kopf._cogs.structs.references import Resource
 from prefect.exceptions import ObjectNotFound
 from prefect_kubernetes import KubernetesWorker
 
-from flows.worker import START_SECONDS, WATCHERS, Health, Observer, main, remember_loop, wait_for_pool
+from flows.operator.worker.process import START_SECONDS, WATCHERS, Health, Observer, main, remember_loop, wait_for_pool
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def test_a_pool_is_waited_for_while_the_api_is_away(monkeypatch: pytest.MonkeyPa
             if answer is not None:
                 raise answer
 
-    monkeypatch.setattr("flows.worker.get_client", Client)
+    monkeypatch.setattr("flows.operator.worker.process.get_client", Client)
     asyncio.run(wait_for_pool("parallel", every_seconds=0.0))
     assert answers == []
 
@@ -148,7 +148,7 @@ def test_kopf_calls_back_when_the_observer_starts() -> None:
 
 
 def test_a_worker_wants_one_work_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["flows.worker"])
+    monkeypatch.setattr("sys.argv", ["flows.operator.worker"])
     with pytest.raises(SystemExit, match=r"usage: python -m flows\.worker POOL"):
         main()
 
@@ -159,7 +159,7 @@ def test_an_observer_that_is_about_to_start_is_no_error(
     """The worker is asked how it is before its observer has begun."""
     observer = Observer()
     health = Health(cast(KubernetesWorker, Worker(polls=True)), observer, there())
-    monkeypatch.setattr("flows.worker.get_logger", logging.getLogger)
+    monkeypatch.setattr("flows.operator.worker.process.get_logger", logging.getLogger)
     assert not health.is_worker_still_polling(2.0)
     assert caplog.records == []
     later = time.monotonic() + START_SECONDS + 1
@@ -172,7 +172,7 @@ def test_an_observer_that_is_about_to_start_is_no_error(
 def test_an_observer_that_stops_is_an_error_at_once(
     observer: Observer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("flows.worker.get_logger", logging.getLogger)
+    monkeypatch.setattr("flows.operator.worker.process.get_logger", logging.getLogger)
     health = Health(cast(KubernetesWorker, Worker(polls=True)), observer, there())
     assert health.is_worker_still_polling(2.0)
     observer.loop = None

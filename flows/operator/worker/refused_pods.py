@@ -66,6 +66,6 @@ async def crash(flow_run_id: UUID, message: str) -> None:
             run = await prefect.read_flow_run(flow_run_id)
             if run.state is None or not run.state.is_final():
                 await prefect.set_flow_run_state(flow_run_id, Crashed(message=message))
-                get_logger("flows.worker").warning("flow run %s: %s", run.name, message)
+                get_logger("flows.operator.worker").warning("flow run %s: %s", run.name, message)
         except ObjectNotFound:
             return

@@ -1,9 +1,9 @@
-"""A work pool's worker whose health also tells whether its observer lives: `python -m flows.worker POOL`.
+"""A work pool's worker whose health also tells whether its observer lives: `python -m flows.operator.worker POOL`.
 
 The worker of prefect-kubernetes watches the pods and Jobs of runs in a thread of its own, the observer; it alone
 notices that a pod was killed. Where the API refuses it for a minute it stops for good, and Prefect's own check goes on
 to answer well. So the check here looks for the tasks that the observer lives by. Its Jobs are those of
-`flows.flow_run_job`.
+`flows.operator.worker.job`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from prefect.utilities.processutils import setup_signal_handlers_worker
 from prefect.workers.server import start_healthcheck_server
 from prefect_kubernetes import KubernetesWorker
 
-import flows.refused_pods  # noqa: F401  # its handler is called by the observer
-from flows.flow_run_job import FlowRunJob
+import flows.operator.worker.refused_pods  # noqa: F401  # its handler is called by the observer
+from flows.operator.worker.job import FlowRunJob
 
 WATCHERS = ("watcher for pods.v1@", "watcher for jobs.v1.batch@")
 """How kopf names those tasks."""
@@ -83,7 +83,9 @@ class Health:
             return True
         if not self.observer.watches():
             if self.observer.is_late():
-                get_logger("flows.worker").error("Pods and Jobs are not watched: a killed pod would go unnoticed.")
+                get_logger("flows.operator.worker").error(
+                    "Pods and Jobs are not watched: a killed pod would go unnoticed."
+                )
             return False
         return bool(self.worker.is_worker_still_polling(query_interval_seconds))
 
@@ -113,10 +115,10 @@ async def wait_for_pool(pool: str, every_seconds: float) -> None:
                 await client.read_work_pool(pool)
                 return
             except ObjectNotFound:
-                get_logger("flows.worker").info("waiting for the work pool %s", pool)
+                get_logger("flows.operator.worker").info("waiting for the work pool %s", pool)
             except (httpx.HTTPError, httpx.InvalidURL, PrefectException, ValueError, TypeError, LookupError) as error:
                 # Whatever it answered, the next answer may do; a worker that ends here only starts again.
-                get_logger("flows.worker").warning(
+                get_logger("flows.operator.worker").warning(
                     "Prefect's API does not answer as it should (%r): asking again", error
                 )
             await asyncio.sleep(every_seconds)
@@ -125,12 +127,8 @@ async def wait_for_pool(pool: str, every_seconds: float) -> None:
 def main() -> None:
     """Serve the work pool that the command line names."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m flows.worker POOL")
+        sys.exit("usage: python -m flows.operator.worker POOL")
     try:
         asyncio.run(work(sys.argv[1]))
     except (KeyboardInterrupt, asyncio.CancelledError):
         print(f"The worker of {sys.argv[1]} has stopped.", flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

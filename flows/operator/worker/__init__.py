@@ -1,0 +1,1 @@
+"""The worker of a work pool: `python -m flows.operator.worker POOL`."""
