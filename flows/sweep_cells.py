@@ -1,4 +1,4 @@
-"""One chunk of the cells of a sweep or comparison; started by those flows (`flows.sweeps.fanned_out`), not by people."""
+"""One chunk of the cells of a sweep or comparison; their flows start it (`flows.sweeps.fanned_out`), not people."""
 
 from __future__ import annotations
 

@@ -30,4 +30,4 @@ def show(result: ExperimentResult | SweepResult | ComparisonResult | AggregateRe
 def report(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
     """Show a result where people look: its table in the flow run's log, its facts as artifacts and as metrics."""
     show(result)
-    push_last_run(result)
+    push_last_run(result.record)

@@ -1,8 +1,8 @@
 """A Prefect API for flows that are run from the command line without a server.
 
 Prefect starts one by itself, but imports the whole server into the calling process to do so, one thing after the other.
-Here the server starts in its own process (flows.cli.prefect_server) while the caller imports what it needs and reads its
-data.
+Here the server starts in its own process (flows.cli.prefect_server) while the caller imports what it needs and reads
+its data.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from flows.cli.common import TaxiGroup, echo
-from flows.operator.access.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
+from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
 
 if TYPE_CHECKING:
     from flows.operator.prefect.reconcile import Change

@@ -1,4 +1,4 @@
-"""The process of the embedded Prefect server: flows.cli.embedded starts this file, which imports nothing of the project.
+"""The process of the embedded Prefect server: flows.cli.embedded starts this file, which imports nothing of ours.
 
 It ends with the process that started it, however that one ends, and a database is migrated by one
 server at a time.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.model.metric import Metric
     from flows.model.records import ExperimentRecord
     from flows.records.period import PeriodRecords
-    from flows.steps.diff import RecordDiff
+    from flows.runtime.diff import RecordDiff
 
 COLUMNS = ("id", "created", "flow", "source", "adapter", "eps_km", "min_samples", "used", "clusters", "noise", "score")
 FORMATS: tuple[Literal["csv"], Literal["parquet"]] = ("csv", "parquet")
@@ -87,7 +87,7 @@ def diff(first: str, second: str, as_json: bool) -> None:
     """
     from flows.core.settings import load_settings
     from flows.records.storage import read_record
-    from flows.steps.diff import diff as compare
+    from flows.runtime.diff import diff as compare
     from flows.store import open_store
 
     settings = load_settings()

@@ -1,5 +1,5 @@
-"""Brings Prefect to what the repository declares: work pools, limits, deployments and automations.
+"""Keeps Prefect and Kubernetes as declared.
 
-`declare` reads the files, `prefect_api` says what the server holds, `reconcile` compares and applies, `inventory` keeps
-what is ours. Only this package speaks to Kubernetes and to Prefect's API of deployments.
+prefect: what the repository declares, compared with the server and applied. resources: the custom resources.
+cluster: clients of Kubernetes. access: how people get in, backup and restore. worker: the process of a work pool.
 """

@@ -14,12 +14,12 @@ from prefect.utilities.urls import url_for
 
 from flows.operator.cluster.backups import EVERY_SECONDS as BACKUPS_SECONDS
 from flows.operator.cluster.backups import Backups
-from flows.operator.cluster.release import PLATFORM_CONFIG_MAP
 from flows.operator.cluster.watch import watch_config_map
 from flows.operator.faults import Faults
 from flows.operator.prefect.healing import EVERY_SECONDS as HEALING_SECONDS
 from flows.operator.prefect.healing import Healing
 from flows.operator.prefect.platform import Platform
+from flows.operator.prefect.release import PLATFORM_CONFIG_MAP
 from flows.operator.resources.controller import EVERY_SECONDS as OBJECTS_SECONDS
 from flows.operator.resources.controller import Controller
 from flows.operator.resources.kube import Objects

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
-from flows.operator.prefect.state import Kind
+from flows.operator.kinds import Kind
 from flows.telemetry import metrics
 from flows.telemetry.metrics import Families, MetricDefinition, family
 

@@ -65,4 +65,4 @@ def _compare_here(flow: str, grid: GridSpec) -> ComparisonResult:
 def _conclude(result: SweepResult | ComparisonResult, max_failed: int) -> None:
     show(result)
     refuse_failures(result.record.cells, max_failed, result.location)
-    push_last_run(result)
+    push_last_run(result.record)

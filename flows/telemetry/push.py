@@ -19,11 +19,9 @@ from flows.model.points import DROP_REASONS
 from flows.model.ranking import best
 from flows.model.records import ClusterCounts, ExperimentRecord, Performance, PointCounts, Quality
 from flows.model.sweeps import AggregateRecord, Cell, ComparisonRecord, SweepRecord
-from flows.runtime.result import ExperimentResult
 from flows.telemetry import metrics
 
 if TYPE_CHECKING:
-    from flows.runtime.sweep_result import AggregateResult, ComparisonResult, SweepResult
     from flows.telemetry.metrics import MetricDefinition, Values
 
 PUSH_WITHIN_SECONDS = 10.0
@@ -45,7 +43,7 @@ class Group:
     values: Mapping[MetricDefinition, Values]
 
 
-def push_last_run(result: ExperimentResult | SweepResult | ComparisonResult | AggregateResult) -> None:
+def push_last_run(record: Record | AggregateRecord) -> None:
     """Push the gauges, where PUSHGATEWAY_URL is set and no other run started this one; a push that fails only warns."""
     from flows.core.settings import load_settings
 
@@ -53,7 +51,7 @@ def push_last_run(result: ExperimentResult | SweepResult | ComparisonResult | Ag
     if url is None or _is_child():
         return
     give_up, waits = time.monotonic() + PUSH_WITHIN_SECONDS, iter(_WAITS_SECONDS)
-    for group in groups(result.record):
+    for group in groups(record):
         try:
             within(max(0.0, give_up - time.monotonic()), partial(_push, url, group, waits))
         except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import JsonValue
 
 from flows.core.frozen import INT64_MAX
-from flows.operator.prefect.state import JsonObject
+from flows.core.json_object import JsonObject
 from flows.operator.resources.schema import GROUP, KINDS, VERSION, Specification
 from flows.operator.resources.status import Status
 

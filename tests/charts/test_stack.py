@@ -140,7 +140,12 @@ def test_each_work_pool_has_one_worker(charts: Path) -> None:
         spec = one["spec"]
         pool = one["metadata"]["name"].removeprefix("worker-")
         assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
-        assert spec["template"]["spec"]["containers"][0]["command"] == ["python", "-m", "flows.operator.worker", pool]
+        assert spec["template"]["spec"]["containers"][0]["command"] == [
+            "python",
+            "-m",
+            "flows.operator.worker",
+            pool,
+        ]
         assert spec["template"]["spec"]["serviceAccountName"] == "worker"
 
 

@@ -12,8 +12,8 @@ import pytest
 from prefect.client.schemas.actions import DeploymentUpdate, GlobalConcurrencyLimitCreate, WorkPoolUpdate
 from prefect.exceptions import ObjectNotFound
 
+from flows.operator.kinds import Kind
 from flows.operator.prefect.inventory import CONFIG_MAP, KEY, Inventory
-from flows.operator.prefect.state import Kind
 from flows.telemetry.metrics import RECONCILE
 from tests.cluster.faults import away
 from tests.cluster.kube import FLOWS, RELEASE, frozen, get, kubectl, release, wait_until, write_release

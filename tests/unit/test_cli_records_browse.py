@@ -18,7 +18,7 @@ from flows.model.records import ExperimentRecord
 from flows.records.find import latest_record
 from flows.records.flat import flat_row
 from flows.records.period import load_period
-from flows.steps.diff import RecordDiff
+from flows.runtime.diff import RecordDiff
 from flows.store import open_store
 from tests.unit.builders import CREATED, an_experiment_record
 

@@ -12,11 +12,11 @@ import pytest
 from flows.core.errors import ClusterError, PrefectApiError, TaxiFlowsError
 from flows.operator import service
 from flows.operator.cluster.kube import Reference
+from flows.operator.kinds import Kind
 from flows.operator.prefect import healing
 from flows.operator.prefect.healing import Healing
 from flows.operator.prefect.platform import Platform
 from flows.operator.prefect.reconcile import Action, Change, FieldChange
-from flows.operator.prefect.state import Kind
 from flows.operator.service import Loop
 from flows.operator.telemetry import Telemetry
 from flows.telemetry.metrics import KUBERNETES_REQUESTS

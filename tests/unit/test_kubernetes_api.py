@@ -19,11 +19,11 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 from urllib3 import HTTPResponse
 
 from flows.core.errors import ClusterError
+from flows.core.json_object import JsonObject
 from flows.operator.cluster.api import BATCH, Api
 from flows.operator.cluster.kube import COMPONENT, Cluster, Reference
 from flows.operator.cluster.watch import watch_config_map
 from flows.operator.faults import Faults
-from flows.operator.prefect.state import JsonObject
 from flows.operator.resources.kube import Objects
 from tests.unit.odd_server import ODD, Server, odd_server
 from tests.unit.test_imports import REPOSITORY

@@ -26,8 +26,8 @@ from flows.operator.access.people import LOGINS, SERVICES, environment, exports
 from flows.operator.cluster import kube
 from flows.operator.cluster.api import Api
 from flows.operator.cluster.kube import Cluster
+from flows.operator.kinds import Kind
 from flows.operator.prefect.inventory import CONFIG_MAP, KEY, ConfigMapInventory, Inventory
-from flows.operator.prefect.state import Kind
 from tests.unit.declarations import VALUES
 
 SECRETS = {

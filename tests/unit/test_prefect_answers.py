@@ -15,8 +15,8 @@ from prefect.settings import (
 )
 
 from flows.core.errors import PrefectApiError
+from flows.operator.kinds import Kind
 from flows.operator.prefect.api import post_passed, prefect_api
-from flows.operator.prefect.state import Kind
 from flows.operator.prefect.wait import wait_for_prefect_api
 from flows.operator.resources.runs import flow_runs
 from flows.operator.resources.status import Run

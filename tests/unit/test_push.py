@@ -18,8 +18,6 @@ import pytest
 
 from flows.model.metric import Metric
 from flows.model.points import DROP_REASONS
-from flows.runtime.result import ExperimentResult
-from flows.runtime.sweep_result import AggregateResult, ComparisonResult
 from flows.telemetry import metrics, push
 from flows.telemetry.push import groups, push_last_run
 from tests.unit.builders import (
@@ -46,7 +44,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
 
 def test_an_experiment_pushes_one_group(gateway: Gateway) -> None:
     record = an_experiment_record()
-    push_last_run(ExperimentResult(record=record, location="here"))
+    push_last_run(record)
     ((path, pushed),) = gateway.groups.items()
     assert path == "/metrics/job/taxi_flows/adapter/sklearn/flow/evaluation_pipeline"
     assert record.quality is not None
@@ -92,7 +90,7 @@ def test_a_sweep_pushes_its_best(gateway: Gateway) -> None:
 
 def test_a_comparison_pushes_a_group_for_each_adapter(gateway: Gateway) -> None:
     record = a_comparison_record()
-    push_last_run(ComparisonResult(record=record, location="here"))
+    push_last_run(record)
     assert [path.split("/")[5] for path in gateway.groups] == ["sklearn", "sklearn_parallel", "grid"]
     first, second, _ = groups(record)
     assert metrics.SPEED_UP not in first.values
@@ -117,19 +115,19 @@ def test_an_adapter_without_a_result_pushes_nothing() -> None:
 
 
 def test_an_aggregate_pushes_nothing(gateway: Gateway) -> None:
-    push_last_run(AggregateResult(record=an_aggregate_record(), location="here"))
+    push_last_run(an_aggregate_record())
     assert gateway.groups == {}
 
 
 def test_without_an_address_nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "push", lambda *_: pytest.fail("pushed"))
-    push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+    push_last_run(an_experiment_record())
 
 
 def test_a_push_that_fails_warns_with_the_cause(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    result = ExperimentResult(record=an_experiment_record(), location="here")
+    record = an_experiment_record()
     gateway.status = 400
     monkeypatch.setattr(push, "_WAITS_SECONDS", ())
     monkeypatch.setattr(logging.getLogger("prefect"), "propagate", True)
@@ -140,7 +138,7 @@ def test_a_push_that_fails_warns_with_the_cause(
     ):
         monkeypatch.setenv("PUSHGATEWAY_URL", url)
         caplog.clear()
-        push_last_run(result)
+        push_last_run(record)
         (warning,) = [one for one in caplog.records if one.levelname == "WARNING"]
         assert cause in warning.getMessage()
         assert url in warning.getMessage()
@@ -154,7 +152,7 @@ def test_a_gateway_that_is_silent_does_not_hold_the_run(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("PUSHGATEWAY_URL", f"127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()
-        push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+        push_last_run(an_experiment_record())
     assert time.monotonic() - started < 5
     assert "timed out" in caplog.text
 
@@ -202,7 +200,7 @@ def answering(pieces: Iterable[bytes], ready: threading.Event) -> Iterator[str]:
 def warning_of_a_push(caplog: pytest.LogCaptureFixture) -> str:
     """What is said of a push that fails."""
     caplog.clear()
-    push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+    push_last_run(an_experiment_record())
     (warning,) = [one for one in caplog.records if one.levelname == "WARNING"]
     return warning.getMessage()
 
@@ -261,7 +259,7 @@ def test_all_pushes_of_a_run_have_one_time(
     monkeypatch.setattr(metrics, "PUSH_TIMEOUT_SECONDS", 3600.0)
     with answering(pieces, threading.Event()) as url:
         monkeypatch.setenv("PUSHGATEWAY_URL", url)
-        push_last_run(ComparisonResult(record=a_comparison_record(), location="here"))
+        push_last_run(a_comparison_record())
     said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert len(said) == 3
     assert all("no answer within" in one for one in said)
@@ -294,7 +292,7 @@ def test_a_gateway_that_is_away_for_a_moment_is_asked_again(
 
     monkeypatch.setattr(push, "_WAITS_SECONDS", (0.0, 0.0))
     monkeypatch.setattr(socket, "getaddrinfo", flaky)
-    push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+    push_last_run(an_experiment_record())
     assert len(gateway.groups) == 1
 
 
@@ -310,15 +308,15 @@ def test_a_real_pushgateway_takes_all_and_replaces_groups(tmp_path: Path, monkey
         until = time.monotonic() + 20
         while time.monotonic() < until and not _answers(address):
             time.sleep(0.05)
-        comparison = ComparisonResult(record=a_comparison_record(), location="here")
+        comparison = a_comparison_record()
         push_last_run(comparison)
-        push_last_run(ExperimentResult(record=an_experiment_record(), location="here"))
+        push_last_run(an_experiment_record())
         pushed = samples(httpx.get(f"http://{address}/metrics").text)
-        assert (metrics.CLUSTERS.name, (("adapter", "grid"), ("flow", comparison.record.flow))) in pushed
+        assert (metrics.CLUSTERS.name, (("adapter", "grid"), ("flow", comparison.flow))) in pushed
         of_run = (("adapter", "sklearn"), ("flow", "evaluation_pipeline"))
         assert (metrics.SILHOUETTE.name, of_run) in pushed
         undefined = an_experiment_record().model_copy(update={"quality": None})
-        push_last_run(ExperimentResult(record=undefined, location="here"))
+        push_last_run(undefined)
         again = samples(httpx.get(f"http://{address}/metrics").text)
         assert (metrics.SILHOUETTE.name, of_run) not in again
         assert (metrics.CLUSTERS.name, of_run) in again

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from flows.core.errors import PlatformError, PrefectApiError
+from flows.operator.kinds import Kind
 from flows.operator.prefect.inventory import Entry, Inventory, parse_entry
 from flows.operator.prefect.reconcile import Action, Change, apply, plan
-from flows.operator.prefect.state import ConcurrencyLimitState, Kind, State, WorkPoolState
+from flows.operator.prefect.state import ConcurrencyLimitState, State, WorkPoolState
 
 LIMITS = [ConcurrencyLimitState(name="a", limit=1), ConcurrencyLimitState(name="b", limit=2)]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.core.errors import ClusterError
-from flows.operator.access.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
 from flows.operator.cluster.kube import Cluster
-from flows.operator.cluster.release import IMAGE_VARIABLES, release_values
+from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
+from flows.operator.prefect.release import IMAGE_VARIABLES, release_values
 from flows.operator.prefect.values import Images
 
 

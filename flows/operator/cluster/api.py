@@ -12,7 +12,7 @@ from kubernetes.client.rest import RESTResponse
 from kubernetes.watch import Watch
 from pydantic import BaseModel, JsonValue
 
-from flows.operator.prefect.state import JsonObject
+from flows.core.json_object import JsonObject
 
 CORE, BATCH = "/api/v1", "/apis/batch/v1"
 _TIMEOUT_SECONDS = 20

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from flows.core.errors import ClusterError, ClusterRefusalError
+from flows.core.json_object import JsonObject
 from flows.operator.cluster.pace import Pace
-from flows.operator.prefect.state import JsonObject
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiException

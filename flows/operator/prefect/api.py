@@ -22,12 +22,12 @@ from prefect.events.schemas.events import Event, Resource
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException, PrefectHTTPStatusError
 
 from flows.core.errors import PrefectApiError, TaxiFlowsError
+from flows.operator.kinds import Kind
 from flows.operator.prefect.declare import automation_state
 from flows.operator.prefect.state import (
     AutomationState,
     ConcurrencyLimitState,
     DeploymentState,
-    Kind,
     ScheduleState,
     State,
     WorkPoolState,

@@ -8,7 +8,7 @@ from functools import cache
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from flows.operator.cluster.release import IMAGE_VARIABLES
+from flows.operator.prefect.release import IMAGE_VARIABLES
 
 INSTRUCTION = 'eval "$(taxi-flows platform env)"'
 

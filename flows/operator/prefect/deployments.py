@@ -14,7 +14,8 @@ from prefect.utilities.templating import apply_values
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from flows.core.errors import DeclarationError
-from flows.operator.prefect.state import MANAGED_TAG, DeploymentState, JsonObject, ScheduleState, WorkPoolState
+from flows.core.json_object import JsonObject
+from flows.operator.prefect.state import MANAGED_TAG, DeploymentState, ScheduleState, WorkPoolState
 from flows.operator.prefect.values import Images, checked, parse_yaml, read_text
 from flows.operator.prefect.work_pools import variables_of
 

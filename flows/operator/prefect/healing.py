@@ -8,10 +8,10 @@ from contextlib import suppress
 
 from flows.core.errors import ClusterError, DeclarationError, PlatformError
 from flows.operator.cluster.kube import Reference
-from flows.operator.cluster.release import PLATFORM_CONFIG_MAP
 from flows.operator.prefect.api import post_passed
 from flows.operator.prefect.platform import Platform, reconcile
 from flows.operator.prefect.reconcile import Action, Change
+from flows.operator.prefect.release import PLATFORM_CONFIG_MAP
 from flows.operator.telemetry import Telemetry
 
 EVERY_SECONDS = 60.0

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.core.atomic import replacing
 from flows.core.errors import PlatformError
 from flows.operator.cluster.kube import Cluster
-from flows.operator.prefect.state import Kind
+from flows.operator.kinds import Kind
 from flows.operator.prefect.values import checked, parse_yaml
 
 Entry = tuple[Kind, str]

@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from flows.core.settings import Settings
-from flows.operator.access.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
 from flows.operator.cluster.kube import Cluster, connect
-from flows.operator.cluster.release import release_values
+from flows.operator.names import FLOWS_NAMESPACE, PLATFORM_NAMESPACE
 from flows.operator.prefect.api import prefect_api
 from flows.operator.prefect.declare import load_declared
 from flows.operator.prefect.inventory import ConfigMapInventory, FileInventory, InventoryStore, parse_entry
 from flows.operator.prefect.reconcile import Change, apply, plan
+from flows.operator.prefect.release import release_values
 from flows.operator.prefect.values import PlatformValues, parse_values, read_text
 from flows.operator.prefect.wait import wait_for_prefect_api
 

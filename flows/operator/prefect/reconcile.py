@@ -14,8 +14,9 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from flows.core.errors import PlatformError
+from flows.operator.kinds import Kind
 from flows.operator.prefect.inventory import Inventory, InventoryStore
-from flows.operator.prefect.state import Kind, State, WorkPoolState
+from flows.operator.prefect.state import State, WorkPoolState
 
 _SECRET = re.compile(r"(^|\.)env(\.|$)|passw|secret_key|auth|token", re.IGNORECASE)
 """Fields whose values are never printed: someone may have put a password there by hand."""

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
 
-JsonObject = dict[str, JsonValue]
+from flows.core.json_object import JsonObject
+from flows.operator.kinds import Kind
 
 MANAGED_TAG = "managed-by:taxi-flows"
 """Carried by every deployment and automation of ours; work pools and limits have no tags."""
-
-
-class Kind(StrEnum):
-    """What is reconciled, in the order in which it must come about."""
-
-    WORK_POOL = "work-pool"
-    CONCURRENCY_LIMIT = "concurrency-limit"
-    DEPLOYMENT = "deployment"
-    AUTOMATION = "automation"
 
 
 class State(BaseModel):

@@ -8,9 +8,9 @@ from threading import Event, Thread
 
 from kubernetes.client import ApiException, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 
+from flows.core.json_object import JsonObject
 from flows.operator.cluster.kube import Cluster
 from flows.operator.faults import Faults
-from flows.operator.prefect.state import JsonObject
 from flows.operator.resources.mirror import Ended, Held, Mirror, read_object
 from flows.operator.resources.pods import RUN_LABEL, Pods, troubles_of
 from flows.operator.resources.schema import GROUP, KINDS, VERSION, Specification

@@ -16,9 +16,9 @@ from kubernetes.watch import Watch
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
+from flows.core.json_object import JsonObject
 from flows.operator.cluster.kube import Cluster, Reference
 from flows.operator.faults import Faults
-from flows.operator.prefect.state import JsonObject
 from flows.operator.resources.schema import GROUP, VERSION, Phase, Specification
 from flows.operator.resources.status import Status, read_status
 
