@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from flows.steps.record import record
 from flows.store import ObjectStore, open_store
 from tests.flows.artifacts import artifact
 from tests.unit.experiments import finished_experiment
+from tests.unit.test_imports import REPOSITORY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -190,6 +192,17 @@ def test_a_killed_sweep_resumes_to_what_an_uninterrupted_one_gives(
     assert [cell.quality for cell in resumed.cells] == [cell.quality for cell in whole.cells]
     assert resumed.record.best == whole.record.best == best(resumed.cells, "silhouette")[0]
     assert len(list_records(store, settings)) == 12, "no cell is recorded twice"
+
+
+def test_a_sweep_that_an_earlier_version_began_is_resumed(settings: Settings, fitted_m: list[float]) -> None:
+    shutil.copytree(REPOSITORY / "tests" / "kept", settings.store_dir, dirs_exist_ok=True)
+    resumed = parameter_sweep_flow("ignored.csv", resume="20261201T013500Z-00000001")
+    assert fitted_m == [200.0]
+    assert settings_of(resumed.cells) == [(0.1, 5), (0.1, 10), (0.2, 5), (0.2, 10)]
+    (whole,) = (settings.store_dir / settings.experiments_bucket / "sweeps").rglob("20261201T013420Z-2fb777b5.json")
+    earlier = SweepRecord.model_validate_json(whole.read_bytes()).cells
+    assert [cell.clustering for cell in resumed.cells] == [cell.clustering for cell in earlier]
+    assert [cell.overall_score for cell in resumed.cells][:2] == [cell.overall_score for cell in earlier][:2]
 
 
 def test_bad_parameters_are_refused_before_the_store_is_touched(settings: Settings) -> None:
