@@ -42,13 +42,13 @@ lint: $(DEV) ## Check format, style, types and layers
 fuzz: $(DEV) ## Run mutated inputs against every reader: make fuzz N=100000 SEED=1
 	$(BIN) -m tests.fuzz --cases $(or $(N),1000) --seed $(or $(SEED),0)
 
-bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results and README get the ratios
+bench: $(DEV) ## Measure side by side with the plain ways: benchmarks/results and docs/benchmarks.md get the ratios
 	$(BIN) -m benchmarks.preparing
 	$(BIN) -m benchmarks.starting
 	$(BIN) -m benchmarks.clustering
 	$(BIN) -m benchmarks.sweeping
 	$(BIN) -m benchmarks.months
-	$(BIN) -m tests.readme_parts
+	$(BIN) -m scripts.docs
 
 # Where images go: nowhere for kind, which is handed them; else a registry that the cluster reaches.
 SKAFFOLD := $(if $(PROFILE),--profile $(PROFILE)) $(if $(DEFAULT_REPO),--default-repo $(DEFAULT_REPO))
@@ -71,10 +71,10 @@ restore: $(DEV) ## Bring a backup back: make restore DIR=folder (FORCE=1 replace
 smoke: $(DEV) ## Install the stack into the cluster of the kube context and run the quick tests there
 	$(BIN) -m pytest tests/cluster -m smoke $(ARGS)
 
-soak: $(DEV) ## The same with all tests of the cluster, each fault three times; the README gets the table of faults
+soak: $(DEV) ## The same with all tests of the cluster, each fault three times; docs/operations/reliability.md gets the table
 	@report=build/soak-$$(git describe --always --dirty).xml; \
 	$(BIN) -m pytest tests/cluster -m cluster -o junit_family=xunit1 --junitxml=$$report $(ARGS); ended=$$?; \
-	$(BIN) -m tests.cluster.table $$report && $(BIN) -m tests.readme_parts; exit $$ended
+	$(BIN) -m tests.cluster.table $$report && $(BIN) -m scripts.docs; exit $$ended
 
 # Dependants are resolved within dev.txt, so that all locks agree and one .venv serves run and test.
 lock: $(DEV) ## Write requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes the newest versions

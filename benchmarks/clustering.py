@@ -30,6 +30,17 @@ from flows.core.limits import usable_cpus
 
 RESULTS = Path(__file__).parent / "results"
 CPUS = usable_cpus()
+_HEAD = """\
+# Clustering
+
+Least seconds of one fit on {cpus} CPUs; in brackets, how many times faster `grid` is. B/point is peak memory in bytes
+per point, for `grid` on 8 threads. An empty cell was not measured.
+"""
+_GROWTH = """
+Least seconds against the number of points, city points at eps 0.1 km:
+"""
+_CURVE = """
+![Time against the number of points, log-log: grid grows more slowly than dbscan](clustering.png)"""
 SLOW_SECONDS = 10.0
 SIDES = ("grid", "dbscan", "sklearn", "sklearn_all_cpus", "sklearn_parallel")
 GROWTH = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000)
@@ -178,11 +189,10 @@ def child(name: str, eps_m: float, side: str, n_threads: int) -> None:
 
 def table(results: list[Result]) -> str:
     """The results in Markdown."""
-    head = ("points", "n", "eps", *SIDES, "grid memory", "dbscan memory", "sklearn memory", "sklearn_parallel memory")
+    measured = ("grid", "dbscan", "sklearn", "sklearn_parallel")
+    head = ("points", "n", "eps", *SIDES, *(f"{side}, B/point" for side in measured))
     lines = [
-        f"Least seconds on {CPUS} CPUs; in brackets how many times faster `grid` is. "
-        "Memory is peak bytes per point, for `grid` on 8 threads.",
-        "",
+        _HEAD.format(cpus=CPUS),
         f"| {' | '.join(head)} |",
         "|---" + "|--:" * (len(head) - 1) + "|",
     ]
@@ -191,7 +201,6 @@ def table(results: list[Result]) -> str:
         times = [
             f"{took:.3f} s ({took / ours:.1f}x)" if (took := result.seconds.get(side)) else "" for side in SIDES[1:]
         ]
-        measured = ("grid", "dbscan", "sklearn", "sklearn_parallel")
         memory = [f"{peak / result.n:,.0f}" if (peak := result.peak_bytes.get(side)) else "" for side in measured]
         lines.append(
             " | ".join([f"| {case.name}", f"{result.n:,}", f"{case.eps_m:g} m", f"{ours:.4f} s", *times, *memory])
@@ -249,7 +258,7 @@ def main() -> None:
     grew = [
         f"| {n:,} | {ours:.4f} s | {theirs:.3f} s |" for n, ours, theirs in zip(sizes, *seconds.values(), strict=True)
     ]
-    text = "\n".join([table(results), "", "| city points, eps 0.1 km | grid | dbscan |", "|--:|--:|--:|", *grew])
+    text = "\n".join([table(results), _GROWTH, "| points | grid | dbscan |", "|--:|--:|--:|", *grew, _CURVE])
     (RESULTS / "clustering.md").write_text(text + "\n")
     print(text)
 

@@ -30,6 +30,12 @@ from flows.steps.ingest import open_source
 from flows.steps.prepare import prepare
 
 RESULT = Path(__file__).parent / "results" / "months.md"
+_HEAD = """\
+# A year as one data source
+
+Synthetic months of ten million trips, clustered together by `grid` at eps 0.1 km, min_samples 50. Memory is the peak of
+the process.
+"""
 EPS_KM, MIN_SAMPLES = 0.1, 50
 
 
@@ -89,6 +95,7 @@ def main() -> None:
     growth = median(year.seconds[-third:]) / median(year.seconds[:third])
     print("seconds per month:", *(f"{seconds:.1f}" for seconds in year.seconds))
     lines = [
+        _HEAD,
         "| months | trips | unique points | clusters | prepared at peak | clustered at peak | "
         "time per month, last third |",
         "|---|---|---|---|---|---|---|",

@@ -20,6 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULT = Path(__file__).parent / "results" / "preparing.md"
+_HEAD = """\
+# Reading and preparing
+
+From a file to unique points in metres: least time and peak memory of the process, Taxi Flows beside
+pandas with pyproj.
+"""
 COLUMNS = ["pickup_longitude", "pickup_latitude"]
 
 
@@ -135,7 +141,9 @@ def main() -> None:
         print(json.dumps(vars(measure_here(side, Path(small), Path(path)))))
         return
     lines = [
-        "| source | unique of used points | pandas + pyproj | Taxi Flows | faster | peak memory | Taxi Flows | ratio |",
+        _HEAD,
+        "| source | unique of used points | pandas + pyproj, time | Taxi Flows, time | faster "
+        "| pandas + pyproj, memory | Taxi Flows, memory | ratio |",
         "|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as scratch:

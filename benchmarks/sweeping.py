@@ -24,6 +24,12 @@ from flows.model.points import DROP_REASONS, Points
 from flows.steps.evaluate import Sample, draw_sample, evaluate_many
 
 RESULT = Path(__file__).parent / "results" / "sweeping.md"
+_HEAD = """\
+# A sweep of twelve settings
+
+Clustering and scoring 4 eps x 3 min_samples of one set of city points: seconds, one setting after the other beside all
+at once.
+"""
 EPS_VALUES_M = (50.0, 75.0, 100.0, 150.0)
 MIN_SAMPLES_VALUES = (10, 20, 50)
 CPUS = usable_cpus()
@@ -92,6 +98,7 @@ def main() -> None:
     np.testing.assert_allclose(np.array(found["all at once"], float), np.array(found["one by one"], float), rtol=1e-6)
     ratio = seconds["all at once"] / seconds["one by one"]
     lines = [
+        _HEAD,
         "| 12 cells, distinct points | `grid.fit` + scikit-learn, 12 times | `fit_many` + `evaluate_many` | ratio |",
         "|---|--:|--:|--:|",
         f"| {points.n_unique:,} | {seconds['one by one']:.2f} s | {seconds['all at once']:.2f} s | **{ratio:.2f}** |",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renews keys and passwords of the installed stack while runs go on (charts/README.md, "Secrets").
+# Renews keys and passwords of the installed stack while runs go on (docs/operations/secrets.md).
 #
 #   k8s/rotate-secrets.sh minio             new keys for flow runs, people and the backup; the former ones go on working
 #   k8s/rotate-secrets.sh minio --finish    removes the former ones, once no run has them

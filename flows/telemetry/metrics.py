@@ -1,4 +1,4 @@
-"""Every metric, once: name, type, unit, labels and help. README, dashboards and rules are checked against this table.
+"""Every metric, once: name, type, unit, labels and help. Documents, dashboards and rules are checked against it.
 
 The exporter serves those of source "exporter", a run pushes those of source "run" to the Pushgateway, the daily backup
 those of source "backup", the operator those of its own. What a run pushes also carries `flow` and `adapter`, which make

@@ -26,7 +26,7 @@ class Recording:
 class Alert:
     """A condition on the value of each series of a query.
 
-    name: also the title in Grafana and of the runbook in README.md.
+    name: also the title in Grafana and of its section in the runbook.
     value: PromQL; where it has no series, nothing is wrong.
     comparison, threshold: the alert holds for every series whose value is above or below the threshold.
     for_minutes: how long it must hold.

@@ -1,4 +1,4 @@
-"""Breaking parts of the cluster, and what a fault test tells for the table in the README."""
+"""Breaking parts of the cluster, and what a fault test tells for the table of faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every Python block of the README and the guide runs as it stands, and every command of the guide."""
+"""Every Python block of the documents runs as it stands, and every command of the guide."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from flows.core.settings import load_settings
 from flows.datasets.synthetic import write_synthetic_month
 from flows.records.storage import list_records
 from flows.store import open_store
+from tests.conftest import REPOSITORY
+from tests.documents import DOCUMENTS, name_of
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 MONTH = "yellow_tripdata_2025-09.parquet"
 CSV_MONTH = "yellow_tripdata_2016-01.csv"
 WITHOUT_END = "exporter"
@@ -50,7 +51,7 @@ def _month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_month")
-@pytest.mark.parametrize("block", [*blocks("README.md", "python"), *blocks("docs/workflows.md", "python")])
+@pytest.mark.parametrize("block", [block for document in DOCUMENTS for block in blocks(name_of(document), "python")])
 def test_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def make_deployment(flow: Flow[..., Any], **arguments: Any) -> None:
         """All that `serve` does before it waits for the clock."""

@@ -28,7 +28,7 @@ from flows.telemetry.exporter.events import Labels, PodFailed, RunEnded, RunStar
 from flows.telemetry.exporter.platform import DeploymentFacts, PoolFacts, RunFacts, platform
 from flows.telemetry.metrics import METRICS
 from flows.telemetry.serving import serving
-from tests.readme_parts import README, REPOSITORY
+from tests.conftest import REPOSITORY
 
 PROMTOOL = shutil.which("promtool") or shutil.which(
     "promtool", path=str(Path("~/.cache/taxi-cluster/bin").expanduser())
@@ -150,13 +150,6 @@ def test_the_table_follows_prometheus_names() -> None:
         for unit in ("seconds", "bytes", "ratio", "meters"):
             assert (one.unit == unit) == one.name.endswith((f"_{unit}", f"_{unit}_total"))
         assert one.help.endswith(".")
-
-
-def test_documents_name_only_metrics_that_there_are() -> None:
-    known = {f"{one.name}{suffix}" for one in METRICS for suffix in ("", "_sum", "_count", "_bucket")}
-    for document in (README, REPOSITORY / "docs" / "workflows.md"):
-        named = re.findall(r"\b(?:prefect|taxi_experiment)_[a-z_]+[a-z]\b(?!\.)", document.read_text(encoding="utf-8"))
-        assert set(named) <= known, document.name
 
 
 GUIDE_QUERIES = """

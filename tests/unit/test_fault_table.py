@@ -1,4 +1,4 @@
-"""The table of faults is made from what the tests on a cluster recorded, and the README has the row of each."""
+"""The table of faults is made from what the tests on a cluster recorded, and has a row for each."""
 
 from __future__ import annotations
 

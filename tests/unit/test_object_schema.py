@@ -29,7 +29,7 @@ from flows.operator.resources.schema import (
 )
 from flows.parameter_sweep import parameter_sweep_flow
 from scripts.objects.crd import MUTABLE, files, specification
-from tests.readme_parts import REPOSITORY
+from tests.conftest import REPOSITORY
 from tests.unit.declarations import values
 
 NOT_OF_OBJECTS = {"use_minio", "resume", "cells_per_chunk", "chunk_attempts"}

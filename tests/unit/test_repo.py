@@ -1,103 +1,27 @@
-"""The repository agrees with itself: documents, Makefile, locks and versions."""
+"""The repository agrees with itself: Makefile, locks and versions."""
 
 from __future__ import annotations
 
-import ast
 import os
 import re
-import runpy
-import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from flows import __version__
-from flows.cli import main
-from flows.core.settings import ScoreSettings
-from tests.readme_parts import README, REPOSITORY, with_parts
+from tests.conftest import REPOSITORY
 
-DOCUMENTS = [README, REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 MAKEFILE = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
 TARGETS = dict(re.findall(r"^([a-z][a-z-]*):(?:.*?## (.*))?", MAKEFILE, re.MULTILINE))
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 
-by_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 by_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-
-
-def code(document: Path) -> str:
-    """All code of a document: its fenced blocks, and its code spans one per line."""
-    text = document.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
-    return "\n".join([*blocks, *spans]).replace("\\\n", " ")
-
-
-def check_usage(command: click.Command, words: list[str]) -> None:
-    """Every subcommand and option among the words exists."""
-    while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z]+", words[0]):
-        assert words[0] in command.commands, f"no command {words[0]!r} in {command.name}"
-        command = command.commands[words.pop(0)]
-    known = {"--help"} | {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
-    assert {word for word in words if word.startswith("--")} <= known
-
-
-@by_document
-def test_commands_in_documents_exist(document: Path) -> None:
-    for line in re.findall(r"^(?:.* && )?taxi-flows (.+)$", code(document), re.MULTILINE):
-        check_usage(main, shlex.split(re.split(r" \| | > | && ", line)[0], comments=True))
-
-
-@by_document
-def test_scripts_in_documents_exist(document: Path) -> None:
-    for line in re.findall(r"python (scripts/.+)$", code(document), re.MULTILINE):
-        script, *words = shlex.split(line)
-        check_usage(runpy.run_path(str(REPOSITORY / script))["main"], words)
-
-
-@by_document
-def test_make_targets_in_documents_exist(document: Path) -> None:
-    named = re.findall(r"^make (?:[A-Z]+=\S+ )?([a-z-]+)", code(document), re.MULTILINE)
-    assert set(named) <= set(TARGETS)
-
-
-@by_document
-def test_files_in_documents_exist(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    links = [document.parent / link for link in re.findall(r"\]\(([\w./-]+)\)", text)]
-    folders = r"(?:flows|tests|docs|scripts|benchmarks|requirements|\.ci|\.github)/[\w./-]*"
-    spans = [REPOSITORY / span for span in re.findall(rf"`({folders})`", text)]
-    assert [str(path) for path in links + spans if not path.exists()] == []
-
-
-@by_document
-def test_python_in_documents_compiles(document: Path) -> None:
-    for block in re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        for node in ast.walk(ast.parse(block)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flows"):
-                module = REPOSITORY / (node.module or "").replace(".", "/")
-                assert module.with_suffix(".py").is_file() or (module / "__init__.py").is_file(), node.module
-
-
-def test_written_parts_of_the_readme_are_up_to_date() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert text == with_parts(text), "run `python -m tests.readme_parts`"
-
-
-def test_the_readme_has_the_score_s_default_weights() -> None:
-    score, text = ScoreSettings(), README.read_text(encoding="utf-8")
-    assert f"{score.quality_weight} quality + {score.performance_weight} performance" in text
-    assert f"{score.silhouette_weight} (silhouette + 1) / 2" in text
-    assert f"{score.davies_bouldin_weight} / (1 + Davies-Bouldin)" in text
-    assert f"{score.noise_weight} (1 - noise ratio)" in text
-    assert f"t / {score.half_score_seconds:g} s" in text
 
 
 def test_make_targets_are_few_and_explained() -> None:
@@ -195,7 +119,7 @@ def test_versions_agree() -> None:
     assert all(f"3.{minor}" in supported for minor in range(11, 15))
     assert "3.10" not in supported
     assert "3.15" not in supported
-    assert "3.11 to 3.14" in README.read_text(encoding="utf-8")
+    assert "3.11 to 3.14" in (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert "(3, 11) <= v < (3, 15)" in MAKEFILE
 
 

@@ -11,6 +11,7 @@ import pytest
 from flows.datasets.zones import load_zone_table
 from flows.report.content import ReportContent
 from flows.report.page import write_report
+from scripts.chromium import Page, find_chromium, open_page
 from tests.unit.builders import (
     CREATED,
     a_cluster_frame,
@@ -20,7 +21,6 @@ from tests.unit.builders import (
     an_aggregate_record,
     an_experiment_record,
 )
-from tests.unit.chromium import Page, find_chromium, open_page
 
 N_CHARTS = 9
 

@@ -1,4 +1,4 @@
-"""What Experiment and ParameterSweep hold, once: the CRDs and the README's field reference are written from here.
+"""What Experiment and ParameterSweep hold, once: the CRDs and docs/reference/crds.md are generated from here.
 
 Names are camelCase as everywhere in Kubernetes; `parameters` gives the flow's own. Field types and bounds become the
 structural schema; rules that no schema can say are in CEL (https://kubernetes.io/docs/reference/using-api/cel/).

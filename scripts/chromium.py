@@ -42,9 +42,9 @@ def find_chromium() -> str | None:
 def browser(binary: str, profile: Path) -> Iterator[str]:
     """Start the browser with a new profile; gives the address of its debugger."""
     command = [binary, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        lines = (line.strip() for line in process.stderr)
+    silent, read = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(command, stdout=silent, stderr=read, text=True) as process:  # noqa: S603
+        lines = (line.strip() for line in process.stderr or ())
         try:
             yield next(line.removeprefix(_LISTENING) for line in lines if line.startswith(_LISTENING))
         finally:
@@ -76,7 +76,8 @@ class Page:
         while True:
             answer = json.loads(self._socket.recv(timeout=_TIMEOUT_SECONDS))
             if answer.get("id") == self._last_id:
-                assert "error" not in answer, f"{method}: {answer['error']}"
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
                 result: Message = answer["result"]
                 return result
             self._note(answer)
@@ -95,7 +96,8 @@ class Page:
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; a promise is awaited."""
         found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        if "exceptionDetails" in found:
+            raise RuntimeError(str(found["exceptionDetails"]))
         return found["result"].get("value")
 
     def open(self, path: Path, width: int = 1200, height: int = 900, dark: bool = False) -> None:
@@ -121,9 +123,16 @@ class Page:
         """Move the mouse to a place in the window."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def screenshot(self, path: Path, whole_page: bool = True) -> None:
-        """Keep a picture of the page as PNG."""
-        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole_page)
+    def screenshot(self, path: Path, selector: str = "html") -> None:
+        """Write a PNG of an element, which may be larger than the window."""
+        clip = self.evaluate(
+            f"""(() => {{
+                const box = document.querySelector({selector!r}).getBoundingClientRect();
+                const [x, y] = [box.x + scrollX, box.y + scrollY];
+                return {{ x, y, width: box.width, height: box.height, scale: 1 }};
+            }})()"""
+        )
+        taken = self.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(taken["data"]))
 
 
