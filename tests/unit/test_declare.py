@@ -98,7 +98,8 @@ def test_an_automation_is_the_same_whatever_the_order_of_its_sets(folder: Path) 
 def test_the_build_step_knows_every_pool() -> None:
     tree = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text(encoding="utf-8"))
     ((step,),) = (one.values() for one in tree["build"])
-    assert set(step["work_pools"]) == {path.stem for path in (REPOSITORY / "k8s" / "work-pools").glob("*.json")}
+    pools = yaml.safe_load((REPOSITORY / "k8s" / "work-pools" / "pools.yaml").read_text(encoding="utf-8"))
+    assert set(step["work_pools"]) == {pool["name"] for pool in pools["work_pools"]}
     assert set(step["work_pools"]) == {one["work_pool"]["name"] for one in tree["deployments"]}
 
 

@@ -1,10 +1,11 @@
-"""Base job templates: what a worker makes of them, by Prefect's own models."""
+"""Work pools and their job template: what a worker makes of them, by Prefect's own models."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import kubernetes_validate
 import pytest
+import yaml
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import (
@@ -29,23 +31,25 @@ from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfi
 
 from flows.core.errors import DeclarationError
 from flows.operator.prefect.state import WorkPoolState
+from flows.operator.prefect.values import parse_values
 from flows.operator.prefect.work_pools import load_work_pools
 from tests.conftest import REPOSITORY
 from tests.unit.declarations import values
 
-TEMPLATES = REPOSITORY / "k8s" / "work-pools"
+DECLARED = REPOSITORY / "k8s" / "work-pools"
+KEPT = REPOSITORY / "tests" / "kept" / "work-pools"
 NAMES = ("coordinator", "parallel", "sequential")
 TMP = "/tmp"  # noqa: S108  # of the pod
 AUTH = "admin:a-secret-of-the-server"
 
 
-def template(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8"))
+def template() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((DECLARED / "job-template.yaml").read_text(encoding="utf-8"))
     return loaded
 
 
 def pool(name: str) -> WorkPoolState:
-    (found,) = (one for one in load_work_pools(TEMPLATES, values()) if one.name == name)
+    (found,) = (one for one in load_work_pools(DECLARED, values()) if one.name == name)
     return found
 
 
@@ -87,41 +91,16 @@ def environment_of(configuration: KubernetesWorkerJobConfiguration) -> dict[str,
     return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in entries}
 
 
-@pytest.mark.parametrize(
-    ("name", "resources", "deadline_seconds"),
-    [
-        ("sequential", ({"cpu": "1", "memory": "2Gi"}, {"cpu": "1", "memory": "2Gi"}), 7200),
-        ("parallel", ({"cpu": "4", "memory": "4Gi"}, {"cpu": "4", "memory": "4Gi"}), 7200),
-        ("coordinator", ({"cpu": "100m", "memory": "1Gi"}, {"cpu": "1", "memory": "1Gi"}), 21600),
-    ],
-)
-def test_the_file_alone_is_a_template_of_its_size(
-    name: str, resources: tuple[dict[str, str], dict[str, str]], deadline_seconds: int
-) -> None:
-    configuration = prepared(template(name), image="registry/experiment:1")
-    requests, limits = resources
-    assert container_of(configuration)["resources"] == {"requests": requests, "limits": limits}
-    assert configuration.job_manifest["spec"]["activeDeadlineSeconds"] == deadline_seconds
-    assert configuration.job_manifest["spec"]["ttlSecondsAfterFinished"] == 86400
-    assert configuration.job_manifest["spec"]["backoffLimit"] == 0
-    assert configuration.namespace == configuration.job_manifest["metadata"]["namespace"] == "taxi-flows"
+@pytest.mark.parametrize("release", [folder.name for folder in sorted(KEPT.iterdir())])
+def test_the_pools_are_rendered_as_when_each_had_a_template_of_its_own(release: str) -> None:
+    release_values = parse_values((KEPT / release / "platform.yaml").read_text(encoding="utf-8"), release)
+    rendered = {one.name: one.model_dump(mode="json") for one in load_work_pools(DECLARED, release_values)}
+    assert rendered == json.loads((KEPT / release / "rendered.json").read_text(encoding="utf-8"))
 
 
-def test_templates_differ_only_in_sizes_and_images_and_the_coordinator_fans_out() -> None:
-    sized = {"cpu_request", "cpu_limit", "memory", "image"}
-    bare = []
-    for name in NAMES:
-        one = template(name)
-        del one["variables"]["description"]
-        for variable in sized:
-            del one["variables"]["properties"][variable]["default"]
-        spec = one["job_configuration"]["job_manifest"]["spec"]
-        (container,) = spec["template"]["spec"]["containers"]
-        del spec["activeDeadlineSeconds"], container["image"], container["env"][0]["value"]
-        fans_out = one["job_configuration"]["env"].pop("TAXI_FAN_OUT", "false")
-        assert fans_out == ("true" if name == "coordinator" else "false")
-        bare.append(one)
-    assert bare[0] == bare[1] == bare[2]
+def test_the_coordinator_alone_fans_out() -> None:
+    fan_out = {name: environment_of(prepared(pool(name).base_job_template)).get("TAXI_FAN_OUT") for name in NAMES}
+    assert fan_out == {"coordinator": "true", "parallel": None, "sequential": None}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,10 +173,9 @@ ELSE: dict[str, Any] = {
 """Job variables of Prefect's own template, and fields that a run might hope to reach."""
 
 
-@pytest.mark.parametrize("source", ["file", "release"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_chooses_its_sizes_alone(name: str, source: str) -> None:
-    base = template(name) if source == "file" else pool(name).base_job_template
+def test_a_run_chooses_its_sizes_alone(name: str) -> None:
+    base = pool(name).base_job_template
     plain, sized, other = prepared(base), prepared(base, **SIZES), prepared(base, **SIZES, **ELSE)
     assert other.model_dump() == sized.model_dump()
     container = container_of(sized)
@@ -255,8 +233,6 @@ def test_a_run_is_told_where_people_find_its_page() -> None:
 
 
 def test_runs_send_heartbeats_often_enough_for_the_zombie_automation() -> None:
-    import yaml
-
     automation = yaml.safe_load((REPOSITORY / "k8s/automations/zombie-flow-runs.yaml").read_text(encoding="utf-8"))
     found = environment_of(prepared(pool("sequential").base_job_template))
     assert 3 * int(found["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) < automation["trigger"]["within"]
@@ -292,7 +268,7 @@ def test_values_become_the_defaults() -> None:
     assert container["envFrom"] == [{"secretRef": {"name": "minio-flows"}}, {"secretRef": {"name": "more"}}]
     assert environment_of(configuration)["MINIO_ENDPOINT"] == "minio:9000"
     assert environment_of(configuration)["PREFECT_HOME"] == f"{TMP}/prefect", (
-        "values add to the environment of the file"
+        "values add to the environment of the template"
     )
     assert configuration.job_manifest["spec"]["activeDeadlineSeconds"] == 700
     assert configuration.namespace == "flows-here"
@@ -305,7 +281,7 @@ def test_settings_of_a_deployment_or_run_are_added() -> None:
 
 def broken(change: str) -> Iterator[Any]:
     """A template with one thing wrong."""
-    one = template("sequential")
+    one = template()
     manifest = one["job_configuration"]["job_manifest"]
     pod = manifest["spec"]["template"]["spec"]
     match change:
@@ -335,6 +311,8 @@ def broken(change: str) -> Iterator[Any]:
             one["variables"]["additionalProperties"] = True
         case "unknown placeholder":
             pod["containers"][0]["workingDir"] = "{{ folder }}"
+        case "no default":
+            del one["variables"]["properties"]["tmp_size"]["default"]
         case "unused variable":
             one["variables"]["properties"]["gpu"] = {"type": "string", "default": "1"}
         case "no variable to size":
@@ -362,22 +340,42 @@ def broken(change: str) -> Iterator[Any]:
         ("command", "job_configuration.command: unknown key"),
         ("any variable", "additionalProperties"),
         ("unknown placeholder", "folder, which is no variable"),
+        ("no default", "tmp_size has no default"),
         ("unused variable", "gpu is used nowhere"),
         ("no variable to size", "no variable memory"),
         ("unknown key", "variabels: unknown key"),
     ],
 )
 def test_a_template_that_is_not_valid(change: str, said: str, tmp_path: Path) -> None:
-    for name in NAMES:
-        content = next(broken(change)) if name == "sequential" else template(name)
-        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    shutil.copy(DECLARED / "pools.yaml", tmp_path)
+    (tmp_path / "job-template.yaml").write_text(yaml.safe_dump(next(broken(change))), encoding="utf-8")
     with pytest.raises(DeclarationError, match=said) as raised:
         load_work_pools(tmp_path, values())
-    assert "sequential.json" in str(raised.value)
+    assert "job-template.yaml" in str(raised.value)
     assert "Nothing was changed" in str(raised.value)
 
 
-def test_templates_and_values_name_the_same_pools(tmp_path: Path) -> None:
-    (tmp_path / "sequential.json").write_text(json.dumps(template("sequential")), encoding="utf-8")
-    with pytest.raises(DeclarationError, match="templates of sequential, the values size coordinator, parallel, sequ"):
+def declare_pools(folder: Path, *pools: dict[str, Any]) -> None:
+    shutil.copy(DECLARED / "job-template.yaml", folder)
+    (folder / "pools.yaml").write_text(yaml.safe_dump({"work_pools": list(pools)}), encoding="utf-8")
+
+
+def test_pools_and_values_name_the_same(tmp_path: Path) -> None:
+    declare_pools(tmp_path, {"name": "sequential", "description": "One CPU.", "image": "evaluation"})
+    with pytest.raises(DeclarationError, match="lists sequential, the values size coordinator, parallel, sequential"):
+        load_work_pools(tmp_path, values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image": "nope"}, "work_pools.0.image"),
+        ({"env": {"TAXI_FAN_OUT": "{{ memory }}"}}, "work_pools.0.env.TAXI_FAN_OUT"),
+        ({"memory": "1Gi"}, "work_pools.0.memory: unknown key"),
+    ],
+    ids=str,
+)
+def test_a_pool_that_is_not_valid(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    declare_pools(tmp_path, {"name": "sequential", "description": "One CPU.", "image": "evaluation"} | changes)
+    with pytest.raises(DeclarationError, match=said):
         load_work_pools(tmp_path, values())

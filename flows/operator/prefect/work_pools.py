@@ -1,4 +1,4 @@
-"""Base job templates: k8s/work-pools/*.json, checked, and filled by the release's values.
+"""Work pools: one base job template (k8s/work-pools/), checked, and rendered for each pool by the release's values.
 
 A run chooses its sizes alone. What it is made of, such as image, command, service account, Secrets and labels, is fixed
 in the template: whoever may start a run, a flow run's own pod among them, could otherwise have any pod there.
@@ -17,8 +17,6 @@ from flows.core.errors import DeclarationError
 from flows.operator.prefect.state import WorkPoolState
 from flows.operator.prefect.values import PlatformValues, WorkPoolSize, checked, parse_yaml, read_text
 
-_DEFAULT_IMAGE = {"coordinator": "aggregate"}
-"""Image of a run whose deployment names none, if not `evaluation`: the one that can run all flows of the pool."""
 _BY_WORKER = frozenset({"env", "image"})
 """Variables that stand nowhere in job_configuration: Prefect merges env, our worker takes a deployment's image."""
 
@@ -51,11 +49,11 @@ class _Secret(BaseModel):
 
 class _Container(_Required):
     name: Literal["prefect-job"]
-    image: Fixed
-    image_pull_policy: Fixed = Field(alias="imagePullPolicy")
+    image: Fixed | None = None
+    image_pull_policy: Fixed | None = Field(None, alias="imagePullPolicy")
     args: tuple[Fixed, ...]
     env: tuple[_Variable, ...]
-    env_from: tuple[_Secret, ...] = Field(alias="envFrom")
+    env_from: tuple[_Secret, ...] = Field((), alias="envFrom")
 
 
 class _PodSpec(_Required):
@@ -77,12 +75,12 @@ class _PodTemplate(_Required):
 
 
 class _JobSpec(_Required):
-    active_deadline_seconds: int = Field(alias="activeDeadlineSeconds", ge=1)
+    active_deadline_seconds: int | None = Field(None, alias="activeDeadlineSeconds", ge=1)
     template: _PodTemplate
 
 
 class _JobMetadata(_Metadata):
-    namespace: Fixed
+    namespace: Fixed | None = None
 
 
 class _Job(_Required):
@@ -98,23 +96,23 @@ class _JobConfiguration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     job_manifest: _Job
-    namespace: Fixed
+    namespace: Fixed | None = None
     labels: dict[Fixed, Fixed]
     env: dict[Fixed, Fixed]
 
 
 class _JobVariable(_Required):
-    default: JsonValue
+    default: JsonValue = None
 
 
 class _Variables(_Required):
-    description: str
+    description: str | None = None
     properties: dict[str, _JobVariable]
     additional_properties: Literal[False] = Field(alias="additionalProperties")
 
 
 class _Template(BaseModel):
-    """One file of k8s/work-pools/."""
+    """The base job template; None: left to the pool or the release."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -122,20 +120,40 @@ class _Template(BaseModel):
     variables: _Variables
 
 
+class _Pool(BaseModel):
+    """What a work pool has of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Fixed
+    description: str
+    image: Literal["experiment", "evaluation", "sweep", "aggregate"]
+    env: dict[Fixed, Fixed] = {}
+
+
+class _Pools(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    work_pools: tuple[_Pool, ...]
+
+
 def load_work_pools(folder: Path, values: PlatformValues) -> tuple[WorkPoolState, ...]:
-    """The work pools that the folder declares, one per JSON file and named by it.
+    """The work pools that the folder declares, by name: job-template.yaml, rendered for each entry of pools.yaml.
 
     Raises:
-        DeclarationError: a template is not valid, or templates and values name different pools.
+        DeclarationError: a file is not valid, or pools and values name different pools.
     """
-    files = sorted(folder.glob("*.json"))
-    names = {file.stem for file in files}
+    table, file = folder / "pools.yaml", folder / "job-template.yaml"
+    pools = checked(_Pools, parse_yaml(read_text(table), str(table)), str(table)).work_pools
+    names = {pool.name for pool in pools}
     if names != set(values.work_pools):
         raise DeclarationError(
-            f"{folder} holds templates of {_listed(names)}, the values size {_listed(set(values.work_pools))}. "
-            "Add the missing file or value (workPools.<name>). Nothing was changed."
+            f"{table} lists {_listed(names)}, the values size {_listed(set(values.work_pools))}. "
+            "Add the missing pool or value (workPools.<name>). Nothing was changed."
         )
-    return tuple(_work_pool(file, values) for file in files)
+    template = checked(_Template, parse_yaml(read_text(file), str(file)), str(file))
+    _check_placeholders(template, file)
+    return tuple(_work_pool(template, pool, values, file) for pool in sorted(pools, key=lambda pool: pool.name))
 
 
 def variables_of(pool: WorkPoolState) -> frozenset[str]:
@@ -149,22 +167,21 @@ def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names)) or "no pool"
 
 
-def _work_pool(file: Path, values: PlatformValues) -> WorkPoolState:
-    template = checked(_Template, parse_yaml(read_text(file), str(file)), str(file))
-    _check_placeholders(template, file)
-    size = values.work_pools[file.stem]
-    image: str = getattr(values.images, _DEFAULT_IMAGE.get(file.stem, "evaluation"))
-    filled = template.model_copy(
+def _work_pool(template: _Template, pool: _Pool, values: PlatformValues, file: Path) -> WorkPoolState:
+    size = values.work_pools[pool.name]
+    image: str = getattr(values.images, pool.image)
+    variables = template.variables.model_copy(update={"description": pool.description})
+    rendered = template.model_copy(
         update={
-            "job_configuration": _configuration(template.job_configuration, image, size, values),
-            "variables": _variables(template.variables, {"image": image, **_sizes(size)}, file),
+            "job_configuration": _configuration(template.job_configuration, pool, image, values),
+            "variables": _variables(variables, {"image": image, **_sizes(size)}, file),
         }
     )
     return WorkPoolState(
-        name=file.stem,
+        name=pool.name,
         type="kubernetes",
-        description=template.variables.description,
-        base_job_template=filled.model_dump(mode="json", by_alias=True, exclude_none=True),
+        description=pool.description,
+        base_job_template=rendered.model_dump(mode="json", by_alias=True, exclude_none=True),
         concurrency_limit=size.concurrency_limit,
     )
 
@@ -196,10 +213,9 @@ def _texts(data: JsonValue) -> Iterator[str]:
             yield from _texts(value)
 
 
-def _configuration(
-    held: _JobConfiguration, image: str, size: WorkPoolSize, values: PlatformValues
-) -> _JobConfiguration:
-    """With what the release fixes for all runs of the pool."""
+def _configuration(held: _JobConfiguration, pool: _Pool, image: str, values: PlatformValues) -> _JobConfiguration:
+    """With what pool and release fix for all runs of the pool."""
+    size = values.work_pools[pool.name]
     spec = held.job_manifest.spec
     pod = spec.template.spec
     container = pod.containers[0].model_copy(
@@ -222,7 +238,7 @@ def _configuration(
             ),
         }
     )
-    env = {**held.env, **values.environment}
+    env = {**held.env, **pool.env, **values.environment}
     return held.model_copy(update={"namespace": values.namespace, "job_manifest": job, "env": env})
 
 
@@ -240,4 +256,6 @@ def _variables(held: _Variables, defaults: dict[str, JsonValue], file: Path) -> 
         )
     for name, default in defaults.items():
         properties[name] = properties[name].model_copy(update={"default": default})
+    if bare := {name for name, variable in properties.items() if variable.default is None}:
+        raise DeclarationError(f"{file}: the variable {_listed(bare)} has no default. Add one. Nothing was changed.")
     return held.model_copy(update={"properties": properties})
