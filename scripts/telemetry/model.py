@@ -8,6 +8,9 @@ from typing import Literal
 PREFECT_UI = "http://localhost:4200"
 """Where links lead; the charts put their value `prefectUiUrl` in its place."""
 
+DOCS = "http://localhost:8000"
+"""Where the documentation is served; the charts put their value `docsUrl` in its place."""
+
 DATA_SOURCE = "prometheus"
 """uid of Grafana's data source, which charts/grafana provisions."""
 
@@ -48,3 +51,8 @@ class Alert:
     def expr(self) -> str:
         """The condition as one PromQL expression."""
         return f"({self.value}) {self.comparison} {self.threshold:g}"
+
+    @property
+    def runbook_url(self) -> str:
+        """Address of the alert's section in the runbook, docs/operations/runbook.md."""
+        return f"{DOCS}/operations/runbook.html#{self.name.lower()}"

@@ -58,7 +58,12 @@ def _rule(alert: Alert) -> dict[str, object]:
 
 def told(alert: Alert) -> dict[str, str]:
     """What a person is told."""
-    return {"summary": alert.summary, "description": alert.description, "runbook": alert.runbook}
+    return {
+        "summary": alert.summary,
+        "description": alert.description,
+        "runbook": alert.runbook,
+        "runbook_url": alert.runbook_url,
+    }
 
 
 def as_yaml(tree: object) -> str:

@@ -35,6 +35,7 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.charts
 
 FLOWS = "taxi-flows"
+ALERTED = [alert for group in ALERTS.values() for alert in group]
 UPSTREAM = {"minio", "postgres", "prometheus", "pushgateway", "grafana"}
 OWN = {"prefect-server", "platform", "flows"}
 CPUS, GIBIBYTES = 2, 6
@@ -233,14 +234,14 @@ def test_a_changed_rule_starts_prometheus_anew(charts: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["prometheus-rules", "grafana-alerting"])
 def test_alerts_wait_and_link_as_the_values_say(charts: Path, kind: str) -> None:
-    set_to = Values(
-        "platform", REQUIRED["platform"].files, ("global.alertFor=15s", "global.prefectUiUrl=https://prefect.example")
-    )
+    links = ("global.prefectUiUrl=https://prefect.example", "global.docsUrl=https://docs.example/taxi")
+    set_to = Values("platform", REQUIRED["platform"].files, ("global.alertFor=15s", *links))
     plain = "".join(named(objects(charts, REQUIRED["platform"]), "ConfigMap", kind)["data"].values())
     shown = "".join(named(objects(charts, set_to), "ConfigMap", kind)["data"].values())
     assert plain.count("http://localhost:4200") == shown.count("https://prefect.example") > 0
+    assert plain.count("http://localhost:8000/") == shown.count("https://docs.example/taxi/") == len(ALERTED)
     waits = [line.strip() for line in shown.splitlines() if line.strip().startswith("for:")]
-    assert len(waits) == sum(map(len, ALERTS.values()))
+    assert len(waits) == len(ALERTED)
     assert set(waits) == {"for: 15s"}
 
 

@@ -15,9 +15,10 @@ from flows.cli import main
 from flows.core.settings import ScoreSettings
 from flows.telemetry.metrics import METRICS
 from scripts.docs.parts import PARTS, Part, with_part
+from scripts.telemetry.model import DOCS
 from tests.conftest import REPOSITORY
 from tests.documents import DOCUMENTS, PAGES, README, anchors, code, name_of
-from tests.promql import DASHBOARDS
+from tests.promql import DASHBOARDS, FLAT
 
 TARGETS = re.findall(r"^([a-z][a-z-]*):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -101,6 +102,14 @@ def test_dashboards_in_documents_exist(document: Path) -> None:
 def test_generated_parts_are_up_to_date(part: Part) -> None:
     text = (REPOSITORY / part.page).read_text(encoding="utf-8")
     assert text == with_part(text, part), "run `python -m scripts.docs`"
+
+
+def test_alerts_link_to_their_section_of_the_runbook() -> None:
+    page = REPOSITORY / "docs" / "operations" / "runbook.md"
+    for alert in FLAT:
+        url, _, anchor = alert.runbook_url.partition("#")
+        assert url == f"{DOCS}/operations/{page.stem}.html"
+        assert anchor in anchors(page)
 
 
 def test_a_page_without_its_part_is_refused() -> None:

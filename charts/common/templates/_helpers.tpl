@@ -117,6 +117,7 @@ readinessProbe:
 {{- define "common.telemetryFile" -}}
 {{- $global := (index . 0).Values.global | default dict }}
 {{- $text := (index . 0).Files.Get (index . 1) | replace "http://localhost:4200" ($global.prefectUiUrl | default "http://localhost:4200") }}
+{{- $text = $text | replace "http://localhost:8000" ($global.docsUrl | default "http://localhost:8000") }}
 {{- with $global.alertFor }}{{ $text = regexReplaceAll "(?m)^( *)for: \\S+$" $text (print "${1}for: " .) }}{{ end }}
 {{- $text }}
 {{- end }}
