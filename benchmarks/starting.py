@@ -26,17 +26,17 @@ One evaluation of a small synthetic month: seconds of the whole process, warm.
 
 def plain_steps(month: str) -> None:
     """The steps of `evaluation_pipeline` without Prefect."""
+    from flows import tasks
     from flows.model.parameters import experiment_spec
-    from flows.runtime import work
     from flows.runtime.context import open_run
 
     spec = experiment_spec(month, "sklearn", eps=0.1, min_samples=50)
     with open_run("plain steps", None, spec, judges=True) as run:
-        source = work.ingest(run)
-        points = work.prepare(run, source)
-        clustering = work.cluster(run, points)
-        scores = work.evaluate(run, points, clustering)
-        work.record(run, source, points, clustering, scores)
+        source = tasks.ingest.fn(run)
+        points = tasks.prepare.fn(run, source)
+        clustering = tasks.cluster.fn(run, points)
+        scores = tasks.evaluate.fn(run, points, clustering)
+        tasks.record.fn(run, source, points, clustering, scores)
 
 
 def seconds_of(command: list[str]) -> float:

@@ -45,11 +45,11 @@ def _k_distances(spec: ExperimentSpec, min_samples_values: Sequence[int]) -> KDi
     load_settings()
     prefect_home()  # before Prefect is imported, which needs to know it
     from flows.runtime.context import open_run
-    from flows.runtime.work import ingest, prepare
     from flows.steps.suggest import suggest as step
+    from flows.tasks import ingest, prepare
 
     with open_run("suggest", None, spec, judges=False, records=False) as run:
-        points = prepare(run, ingest(run))
+        points = prepare.fn(run, ingest.fn(run))
         return step(points, min_samples_values, spec.seed, run.n_jobs)
 
 

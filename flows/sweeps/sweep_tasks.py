@@ -20,8 +20,8 @@ from flows.model.sweeps import AutoGrid, Cell, Facts, GridSpec, SweepRecord
 from flows.records.storage import new_id
 from flows.records.sweep_storage import Folder, SweepPlan, key_of, put
 from flows.runtime.context import Run
+from flows.runtime.recording import keep, timings
 from flows.runtime.sweep_result import SweepResult
-from flows.runtime.work import keep, timings
 from flows.sweeps.progress import SweepProgress, cell_line
 
 if TYPE_CHECKING:

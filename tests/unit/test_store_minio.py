@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from minio import Minio
 
+from flows import tasks
 from flows.core.errors import SettingsError, StoreAccessError, StoreError
 from flows.core.settings import load_settings
 from flows.datasets.synthetic import write_synthetic_month
 from flows.datasets.upload import put_file
 from flows.model.parameters import experiment_spec
 from flows.model.records import ExperimentRecord
-from flows.runtime import work
 from flows.runtime.context import open_run
 from flows.store import ObjectInfo, ObjectStore, open_store
 from flows.store import minio as minio_store
@@ -132,7 +132,7 @@ def test_two_columns_are_read_without_the_rest(
     monkeypatch.setattr(MinioStore, "read_range", counted)
     monkeypatch.setattr(MinioStore, "local_path", lambda *_: pytest.fail("the file was brought here"))
     with open_run("a test", None, experiment_spec(file.name, "grid", max_samples=100), judges=False) as run:
-        points = work.prepare(run, work.ingest(run))
+        points = tasks.prepare.fn(run, tasks.ingest.fn(run))
     assert points.n_rows == 60_000
     assert sum(read) < 0.15 * file.stat().st_size
 
@@ -156,10 +156,10 @@ def evaluated(month: str) -> tuple[ExperimentRecord, list[int]]:
     """The record of a run of the plain steps, as it is read back, and the labels."""
     spec = experiment_spec(month, "grid", eps=0.1, min_samples=20)
     with open_run("evaluation_pipeline", None, spec, judges=True) as run:
-        source = work.ingest(run)
-        points = work.prepare(run, source)
-        clustering = work.cluster(run, points)
-        result = work.record(run, source, points, clustering, work.evaluate(run, points, clustering))
+        source = tasks.ingest.fn(run)
+        points = tasks.prepare.fn(run, source)
+        clustering = tasks.cluster.fn(run, points)
+        result = tasks.record.fn(run, source, points, clustering, tasks.evaluate.fn(run, points, clustering))
         kept = run.store.get_bytes(run.settings.experiments_bucket, result.record.key)
     return ExperimentRecord.model_validate_json(kept), clustering.labels.tolist()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from flows import tasks
 from flows.cli import main
 from flows.core.errors import ZoneTableError
 from flows.core.progress import NO_PROGRESS
@@ -16,7 +17,6 @@ from flows.datasets.sources import zone_table_or_fault
 from flows.model.points import Kind, TripSource
 from flows.model.spec import ExperimentSpec
 from flows.report.gather import gather
-from flows.runtime import work
 from flows.runtime.context import KernelLoading, Run
 from flows.store import open_store
 from tests.unit.builders import a_sweep_record
@@ -52,12 +52,12 @@ def test_only_a_run_without_coordinates_fails(
         monkeypatch.setattr("flows.steps.ingest.open_source", lambda *_: found)
 
     source("coordinates")
-    assert work.ingest(run()).kind == "coordinates"
+    assert tasks.ingest.fn(run()).kind == "coordinates"
     assert [one.levelno for one in caplog.records] == [logging.WARNING]
     assert "zones.zip can't be read" in caplog.text
     source("zones")
     with pytest.raises(ZoneTableError, match=r"zones\.zip can't be read"):
-        work.ingest(run())
+        tasks.ingest.fn(run())
 
 
 @pytest.mark.usefixtures("bad_table")
