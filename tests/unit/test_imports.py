@@ -88,6 +88,7 @@ def test_who_speaks_to_prefects_api() -> None:
             found.add("/".join(path.relative_to(REPOSITORY / "flows").parts[:2]))
     assert found == {
         "operator/prefect",
+        "operator/resources",
         "operator/worker",
         "runtime/publish.py",
         "sweeps/dispatch.py",
