@@ -15,7 +15,7 @@ CoordinateType = Literal["pickup", "dropoff", "both"]
 End = Literal["pickup", "dropoff"]
 
 UNITS_PER_METRE = 1024
-"""Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere (design, section 2)."""
+"""Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere."""
 
 Seed = Annotated[int, Field(ge=0, le=INT64_MAX, strict=True)]
 

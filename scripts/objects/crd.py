@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions as the chart `flows` installs them, from the models of flows/operator/objects.
+"""CustomResourceDefinitions as the chart `flows` installs them, from flows/operator/resources/schema.py.
 
 Structural schemas: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/.
 """
