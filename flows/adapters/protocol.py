@@ -1,6 +1,6 @@
 """What every adapter is: exact DBSCAN on weighted points, with canonical labels.
 
-Canonical labels equal to scikit-learn's `DBSCAN(algorithm="kd_tree")` element for element. Clusters are
+Canonical labels are equal to scikit-learn's `DBSCAN(algorithm="kd_tree")` element for element. Clusters are
 numbered by the lowest input index of a core point, a border point belongs to its lowest-numbered reachable cluster,
 noise is -1. A neighbour is dx^2 + dy^2 <= eps_m^2, the point itself included; weights count as that many points.
 """

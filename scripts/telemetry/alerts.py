@@ -259,8 +259,9 @@ PLATFORM = (
         severity="warning",
         summary="The volume of {{ $labels.volume }} is {{ $value | humanizePercentage }} full",
         description="`kubectl get pvc -n taxi-platform`. PostgreSQL's size is that of its last backup.",
-        runbook="minio: delete months that nobody needs, as root with their old versions, or move "
-        "to a larger volume with `make backup` and `make restore`. prometheus: its oldest samples go early; raise "
+        runbook="minio: delete months that nobody needs, as root with their old versions "
+        "(`docs/operations/backup.md`), or move to a larger volume with `make backup` and "
+        "`make restore`. prometheus: its oldest samples go early; raise "
         "`prometheus.retention.size` and the volume, or accept fewer days. postgresql: shorten "
         "`prefect-server.retention.flowRunDays`, or take a larger volume.",
     ),

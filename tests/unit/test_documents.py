@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from flows.adapters.registry import adapter_names
 from flows.cli import main
 from flows.core.settings import ScoreSettings
 from flows.telemetry.metrics import METRICS
@@ -138,6 +139,11 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
     for page in PAGES:
         if page.parent == REPOSITORY / "docs" and page.stem != "index":
             assert f"]({name_of(page)})" in text, page.name
+
+
+def test_the_concepts_have_a_row_for_each_adapter() -> None:
+    text = (REPOSITORY / "docs" / "concepts.md").read_text(encoding="utf-8")
+    assert [name for name in adapter_names() if f"| `{name}` |" not in text] == []
 
 
 def test_the_architecture_names_every_package_and_flow() -> None:
