@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX
 from flows.core.settings import Settings, load_settings
-from flows.model.metric import Count
+from flows.model import parameter
 from flows.model.parameters import shown
 from flows.model.spec import Seed
 from flows.model.sweeps import AggregateRecord
@@ -23,6 +23,7 @@ from flows.runtime.flow_decorator import flow
 from flows.runtime.restarts import restartable
 from flows.runtime.sweep_result import AggregateResult
 from flows.store import ObjectStore, open_store
+from flows.sweeps.chunks import AtLeastOne
 from flows.tasks import report
 
 if TYPE_CHECKING:
@@ -32,12 +33,8 @@ _FLOW = "aggregate_results_flow"
 
 
 @flow(name=_FLOW)
-def aggregate_results_flow(days: Count = 7, seed: Seed = 0) -> AggregateResult:
+def aggregate_results_flow(days: AtLeastOne = parameter.DAYS, seed: Seed = 0) -> AggregateResult:
     """Statistics of the recorded experiments of the last days, against the days before them.
-
-    Args:
-        days: UTC days, today included.
-        seed: of the bootstrap.
 
     Raises:
         ParameterError: days or seed is out of range, or the period has no record; the message says what the store has.

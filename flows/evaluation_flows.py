@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from prefect.runtime import flow_run
 
-from flows.model.parameters import experiment_spec
-from flows.model.spec import MaxSamples, MinSamples, Seed
+from flows.model import parameter
+from flows.model.parameters import spec_of
+from flows.model.spec import AdapterType, CoordinateType, Eps, MaxSamples, MinSamples, Seed
 from flows.runtime.context import open_run
 from flows.runtime.flow_decorator import flow
 from flows.runtime.result import ExperimentResult
@@ -15,10 +16,10 @@ from flows.tasks import cluster, evaluate, ingest, prepare, record, report
 @flow(name="evaluation_pipeline")
 def evaluation_pipeline(
     data_source: str | list[str],
-    adapter_type: str = "sklearn",
-    eps: float = 0.5,
-    min_samples: MinSamples = 5,
-    coordinate_type: str = "pickup",
+    adapter_type: AdapterType = parameter.ADAPTER_TYPE,
+    eps: Eps = parameter.EPS_KM,
+    min_samples: MinSamples = parameter.MIN_SAMPLES,
+    coordinate_type: CoordinateType = "pickup",
     use_location_ids: bool = True,
     max_samples: MaxSamples | None = None,
     use_minio: bool = True,
@@ -28,21 +29,9 @@ def evaluation_pipeline(
 ) -> ExperimentResult:
     """Do what `experiment_pipeline` does, and judge the clustering: quality, performance and overall score.
 
-    Parameters and errors are those of `flows.experiment_pipeline.experiment_pipeline`.
+    Errors are those of `flows.experiment_pipeline.experiment_pipeline`.
     """
-    spec = experiment_spec(
-        data_source,
-        adapter_type,
-        eps,
-        min_samples,
-        coordinate_type,
-        use_location_ids,
-        max_samples,
-        use_minio,
-        seed,
-        hours,
-        weekdays,
-    )
+    spec = spec_of(locals())
     with open_run("evaluation_pipeline", flow_run.id, spec, judges=True) as run:
         source = ingest(run)
         points = prepare(run, source)

@@ -10,74 +10,62 @@ from typing import Literal
 from flows.core.errors import ParameterError
 from flows.core.settings import load_settings
 from flows.datasets.latest import latest_month
+from flows.model import parameter
 from flows.model.metric import Count
-from flows.model.spec import MaxSamples, MinSamples, Seed
-from flows.model.sweep_parameters import grid_spec
+from flows.model.ranking import MetricName
+from flows.model.spec import AdapterType, CoordinateType, Eps, MaxSamples, MinSamples, Seed
+from flows.model.sweep_parameters import grid_of
 from flows.runtime.flow_decorator import flow
 from flows.runtime.sweep_result import ComparisonResult, SweepResult
 from flows.store import open_store
-from flows.sweeps.chunks import fan_out
+from flows.sweeps.chunks import AtLeastOne, fan_out
 from flows.sweeps.compare_tasks import comparable
 from flows.sweeps.execution import run_comparison, run_sweep
 from flows.sweeps.sweep_tasks import check_max_failed
-
-DAILY_ADAPTERS = ("sklearn", "sklearn_parallel")
-DAILY_EPS_KM = 0.5
-DAILY_MIN_SAMPLES = 5
-WEEKLY_EPS_VALUES_KM = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-WEEKLY_MIN_SAMPLES_VALUES = (5, 10, 15, 25, 50, 100)
 
 
 @flow(name="daily_adapter_comparison_flow")
 def daily_adapter_comparison_flow(
     data_source: str | list[str] | None = None,
-    coordinate_type: str = "pickup",
+    coordinate_type: CoordinateType = "pickup",
     use_location_ids: bool = True,
-    max_samples: MaxSamples | None = 100_000,
+    max_samples: MaxSamples | None = parameter.DAILY_MAX_SAMPLES,
     use_minio: bool = True,
     seed: Seed = 0,
     hours: str | None = None,
     weekdays: str | None = None,
     max_failed: Count = 0,
-    max_parallel: Count = 4,
-    cells_per_chunk: Count | None = None,
-    chunk_attempts: Count = 2,
+    max_parallel: AtLeastOne = parameter.MAX_PARALLEL,
+    cells_per_chunk: AtLeastOne | None = None,
+    chunk_attempts: AtLeastOne = parameter.CHUNK_ATTEMPTS,
 ) -> ComparisonResult:
     """Compare sklearn and sklearn_parallel with the default setting: eps 0.5 km, min_samples 5.
 
     Args:
-        data_source: None for the latest yellow month in the store (flows.datasets.latest); the run says which it is.
+        data_source: Object key of a month; if not set, the latest yellow month in the store.
 
-    Other parameters and errors are those of `flows.parameter_sweep.compare_adapters_sweep_flow`.
+    Errors are those of `flows.parameter_sweep.compare_adapters_sweep_flow`.
     """
     check_max_failed(max_failed)
     how = fan_out(max_parallel, cells_per_chunk, chunk_attempts)
-    grid = comparable(
-        grid_spec(
-            _source_or_latest(data_source, use_minio),
-            DAILY_ADAPTERS,
-            [DAILY_EPS_KM],
-            [DAILY_MIN_SAMPLES],
-            coordinate_type=coordinate_type,
-            use_location_ids=use_location_ids,
-            max_samples=max_samples,
-            use_minio=use_minio,
-            seed=seed,
-            hours=hours,
-            weekdays=weekdays,
-        )
-    )
+    setting = {
+        "adapters": parameter.COMPARED_ADAPTERS,
+        "eps_values": [parameter.EPS_KM],
+        "min_samples_values": [parameter.MIN_SAMPLES],
+    }
+    source = _source_or_latest(data_source, use_minio)
+    grid = comparable(grid_of({**locals(), **setting, "data_source": source}))
     return run_comparison("daily_adapter_comparison_flow", grid, max_failed, how)
 
 
 @flow(name="weekly_parameter_sweep_flow")
 def weekly_parameter_sweep_flow(
     data_source: str | list[str] | None = None,
-    adapter_type: str = "grid",
-    eps_values: list[float] | Literal["auto"] = list(WEEKLY_EPS_VALUES_KM),  # noqa: B006  (read, never changed)
-    min_samples_values: list[MinSamples] = list(WEEKLY_MIN_SAMPLES_VALUES),  # noqa: B006
-    metric: str = "overall_score",
-    coordinate_type: str = "pickup",
+    adapter_type: AdapterType = parameter.WEEKLY_ADAPTER_TYPE,
+    eps_values: list[Eps] | Literal["auto"] = list(parameter.WEEKLY_EPS_VALUES_KM),  # noqa: B006  (read, never changed)
+    min_samples_values: list[MinSamples] = list(parameter.WEEKLY_MIN_SAMPLES_VALUES),  # noqa: B006
+    metric: MetricName = parameter.METRIC,
+    coordinate_type: CoordinateType = "pickup",
     use_location_ids: bool = True,
     max_samples: MaxSamples | None = None,
     use_minio: bool = True,
@@ -86,35 +74,20 @@ def weekly_parameter_sweep_flow(
     weekdays: str | None = None,
     max_failed: Count = 0,
     allow_large: bool = False,
-    max_parallel: Count = 4,
-    cells_per_chunk: Count | None = None,
-    chunk_attempts: Count = 2,
+    max_parallel: AtLeastOne = parameter.MAX_PARALLEL,
+    cells_per_chunk: AtLeastOne | None = None,
+    chunk_attempts: AtLeastOne = parameter.CHUNK_ATTEMPTS,
 ) -> SweepResult:
     """Sweep 9 eps values, from a street corner to a district, by 6 of min_samples.
 
     Args:
-        data_source: None for the latest yellow month in the store (flows.datasets.latest); the run says which it is.
+        data_source: Object key of a month; if not set, the latest yellow month in the store.
 
-    Other parameters and errors are those of `flows.parameter_sweep.parameter_sweep_flow`, which also resumes a weekly
-    sweep that stopped.
+    Errors are those of `flows.parameter_sweep.parameter_sweep_flow`, which also resumes a weekly sweep that stopped.
     """
     check_max_failed(max_failed)
     how = fan_out(max_parallel, cells_per_chunk, chunk_attempts)
-    grid = grid_spec(
-        _source_or_latest(data_source, use_minio),
-        adapter_type,
-        eps_values,
-        min_samples_values,
-        metric,
-        coordinate_type,
-        use_location_ids,
-        max_samples,
-        use_minio,
-        seed,
-        hours,
-        weekdays,
-        allow_large,
-    )
+    grid = grid_of({**locals(), "data_source": _source_or_latest(data_source, use_minio)})
     return run_sweep("weekly_parameter_sweep_flow", grid, max_failed, how)
 
 

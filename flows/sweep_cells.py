@@ -27,9 +27,8 @@ def sweep_cells_flow(kind: Literal["sweeps", "comparisons"], sweep_id: str, chun
     """Do the cells of a chunk that are not done yet, and keep each in the store as it finishes.
 
     Args:
-        kind: sweeps or comparisons.
-        sweep_id: of the sweep, whose plan lies in the store.
-        chunk: number of the chunk in the plan; None to find eps values for a plan that has none yet.
+        kind: What the cells belong to.
+        chunk: Number of the chunk in the plan; if not set, suggest eps values for a plan that has none yet.
 
     Returns:
         How many cells of the chunk failed; they say why in the sweep's record.

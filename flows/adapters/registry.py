@@ -21,15 +21,13 @@ def adapter_names() -> tuple[str, ...]:
     return tuple(ADAPTERS)
 
 
-def get_adapter(name: str) -> Adapter:
+def get_adapter(name: object) -> Adapter:
     """Import and make the adapter of that name.
 
     Raises:
         ParameterError: there is none; the message lists those there are.
     """
-    try:
-        module, _, cls = ADAPTERS[name].partition(":")
-    except (KeyError, TypeError):  # a list has no hash
-        known = ", ".join(ADAPTERS)
-        raise ParameterError(f"unknown adapter {name!r}; the adapters are: {known}") from None
+    if not isinstance(name, str) or name not in ADAPTERS:
+        raise ParameterError(f"unknown adapter {name!r}; the adapters are: {', '.join(ADAPTERS)}")
+    module, _, cls = ADAPTERS[name].partition(":")
     return cast(Adapter, getattr(import_module(module), cls)())

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from flows.cli.common import TaxiCommand
 from flows.cli.launch import check_prefect, launch
+from flows.cli.options import parameter_option
 from flows.cli.report import check_report, finish, output_options
+from flows.model import parameter
 
 if TYPE_CHECKING:
     from flows.runtime.sweep_result import AggregateResult
@@ -38,10 +38,8 @@ def _aggregate(days: int, seed: int, as_json: bool, report: Path | None) -> None
 aggregate = TaxiCommand(
     "aggregate",
     params=[
-        click.Option(
-            ["--days"], type=int, default=7, show_default=True, help="Days to look back, today (UTC) included."
-        ),
-        click.Option(["--seed"], type=int, default=0, show_default=True, help="Of the bootstrap."),
+        parameter_option("--days", int, default=parameter.DAYS),
+        parameter_option("--seed", int, default=0),
         *output_options(),
     ],
     callback=_aggregate,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import click
 
 from flows.cli.common import TaxiCommand, environment
+from flows.model.parameter import HELP
 
 
 @dataclass(frozen=True)
@@ -26,34 +27,13 @@ class DataOptions:
 def data_options() -> list[click.Parameter]:
     """The options of DataOptions, and those of reading that are settings; defaults are the guide's, as in the flows."""
     return [
-        click.Option(
-            ["--coordinate-type"],
-            default="pickup",
-            show_default=True,
-            metavar="pickup|dropoff|both",
-            help="Ends to use.",
-        ),
-        click.Option(
-            ["--use-location-ids/--no-use-location-ids"],
-            default=True,
-            show_default=True,
-            help="Use zone centroids where the source has no coordinates.",
-        ),
-        click.Option(["--max-samples"], type=int, default=None, help="Draw that many points at random."),
-        click.Option(
-            ["--minio/--no-minio", "use_minio"],
-            default=True,
-            show_default=True,
-            help="DATA_SOURCE names objects of the store, or local files.",
-        ),
-        click.Option(["--seed"], type=int, default=0, show_default=True, help="Of every random choice."),
-        click.Option(
-            ["--hours"],
-            default=None,
-            metavar="A-B[,C-D]",
-            help="Pick-ups from A to B o'clock, such as 7-10, 22-4 or 7:30-9:30,16-19.",
-        ),
-        click.Option(["--weekdays"], default=None, metavar="DAYS", help="Pick-ups on these days, such as mon-fri."),
+        parameter_option("--coordinate-type", str, default="pickup", metavar="pickup|dropoff|both"),
+        parameter_option("--use-location-ids/--no-use-location-ids", default=True),
+        parameter_option("--max-samples", int),
+        click.Option(["--minio/--no-minio", "use_minio"], default=True, show_default=True, help=HELP["use_minio"]),
+        parameter_option("--seed", int, default=0),
+        parameter_option("--hours", str, metavar="A-B[,C-D]"),
+        parameter_option("--weekdays", str, metavar="DAYS"),
         click.Option(["--skip-truncated"], is_flag=True, help="Leave out a text file's last line where it is cut off."),
         click.Option(
             ["--skip-bad-rows"],
@@ -64,6 +44,18 @@ def data_options() -> list[click.Parameter]:
         ),
         click.Option(["--allow-mostly-dropped"], is_flag=True, help="Go on where most points are dropped."),
     ]
+
+
+def parameter_option(
+    flag: str,
+    kind: click.IntRange | type | None = None,
+    default: float | str | None = None,
+    metavar: str | None = None,
+) -> click.Option:
+    """The option of a flow's parameter of the same name, with its help."""
+    name = flag.partition("/")[0].lstrip("-").replace("-", "_")
+    shown = default is not None
+    return click.Option([flag], type=kind, default=default, show_default=shown, metavar=metavar, help=HELP[name])
 
 
 def source_argument(*, required: bool = True) -> click.Parameter:
@@ -123,17 +115,17 @@ class ListOption(click.Option):
 
 
 def list_option(
-    name: str,
+    flag: str,
     kind: Callable[[str], float | str],
     metavar: str,
     default: Sequence[float | str],
-    meaning: str,
     takes: Callable[[str], bool],
 ) -> ListOption:
-    """A ListOption; its values reach the command as a tuple."""
+    """The ListOption of a flow's parameter of the same name; its values reach the command as a tuple."""
+    meaning = HELP[flag.lstrip("-").replace("-", "_")]
     shown = " ".join(str(value) for value in default)
     option = ListOption(
-        [name], type=kind, metavar=f"{metavar}...", multiple=True, default=default, show_default=shown, help=meaning
+        [flag], type=kind, metavar=f"{metavar}...", multiple=True, default=default, show_default=shown, help=meaning
     )
     option.takes = takes
     return option

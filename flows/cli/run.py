@@ -11,8 +11,9 @@ import click
 
 from flows.cli.common import stdout_console
 from flows.cli.launch import check_prefect, import_libraries, launch, refuse_missing_source
-from flows.cli.options import DataCommand, DataOptions, data_options
+from flows.cli.options import DataCommand, DataOptions, data_options, parameter_option
 from flows.cli.outputs import check_file, refuse_to_overwrite, writing
+from flows.model import parameter
 
 if TYPE_CHECKING:
     from flows.model.spec import ExperimentSpec
@@ -65,21 +66,10 @@ def experiment_command(name: str, pipeline: Pipeline, summary: str, source: clic
         clusters: Path | None,
     ) -> None:
         from flows.core.settings import load_settings
-        from flows.model.parameters import experiment_spec
+        from flows.model.parameters import spec_of
 
-        spec = experiment_spec(
-            data_source=data_source,
-            adapter_type=adapter_type,
-            eps=eps,
-            min_samples=min_samples,
-            coordinate_type=data.coordinate_type,
-            use_location_ids=data.use_location_ids,
-            max_samples=data.max_samples,
-            use_minio=data.use_minio,
-            seed=data.seed,
-            hours=data.hours,
-            weekdays=data.weekdays,
-        )
+        setting = {"data_source": data_source, "adapter_type": adapter_type, "eps": eps, "min_samples": min_samples}
+        spec = spec_of({**vars(data), **setting})
         output = Output(as_json, labels, clusters)
         output.check(spec)
         check_prefect(load_settings())
@@ -89,12 +79,12 @@ def experiment_command(name: str, pipeline: Pipeline, summary: str, source: clic
 
 
 def _options() -> list[click.Parameter]:
-    """Options of an experiment; the defaults are the guide's, as those of the flows."""
+    """Options of an experiment."""
     file = click.Path(dir_okay=False, path_type=Path)
     return [
-        click.Option(["--adapter-type"], default="sklearn", show_default=True, help="Implementation of DBSCAN."),
-        click.Option(["--eps"], type=float, default=0.5, show_default=True, help="Radius of a neighbourhood, km."),
-        click.Option(["--min-samples"], type=int, default=5, show_default=True, help="Trips that make a core point."),
+        parameter_option("--adapter-type", str, default=parameter.ADAPTER_TYPE),
+        parameter_option("--eps", float, default=parameter.EPS_KM),
+        parameter_option("--min-samples", int, default=parameter.MIN_SAMPLES),
         *data_options(),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the record as JSON and nothing else."),
         click.Option(["--labels"], type=file, metavar="FILE.npy", help="Write the label of each used point."),
@@ -111,19 +101,7 @@ def run_pipeline(pipeline: Pipeline, spec: ExperimentSpec) -> ExperimentResult:
     def load() -> Callable[[], ExperimentResult]:
         flow = _flow(pipeline)
         import_libraries(spec.adapter_type)
-        return lambda: flow(
-            data_source=list(spec.data_source),
-            adapter_type=spec.adapter_type,
-            eps=spec.eps,
-            min_samples=spec.min_samples,
-            coordinate_type=spec.coordinate_type,
-            use_location_ids=spec.use_location_ids,
-            max_samples=spec.max_samples,
-            use_minio=spec.use_minio,
-            seed=spec.seed,
-            hours=spec.hours,
-            weekdays=spec.weekdays,
-        )
+        return lambda: flow(**spec.model_dump(mode="json"))
 
     return launch(load)
 

@@ -11,21 +11,25 @@ import click
 from click.core import ParameterSource
 
 from flows.cli.launch import check_prefect, import_libraries, launch, refuse_missing_source
-from flows.cli.options import DataCommand, DataOptions, data_options, is_names, is_numbers, list_option
+from flows.cli.options import (
+    DataCommand,
+    DataOptions,
+    data_options,
+    is_names,
+    is_numbers,
+    list_option,
+    parameter_option,
+)
 from flows.cli.report import check_report, finish, output_options
 from flows.core.errors import ParameterError
+from flows.model import parameter
+from flows.model.parameter import HELP
 
 if TYPE_CHECKING:
     from flows.model.sweeps import AutoGrid, GridSpec
     from flows.runtime.sweep_result import ComparisonResult, SweepResult
 
 Result = TypeVar("Result")
-
-EPS_VALUES_KM = (0.3, 0.5, 0.7, 1.0)
-MIN_SAMPLES_VALUES = (5, 10, 15)
-COMPARED_EPS_VALUES_KM = (0.3, 0.5, 0.7)
-COMPARED_MIN_SAMPLES_VALUES = (5, 10)
-COMPARED_ADAPTERS = ("sklearn", "sklearn_parallel")
 
 _FAN_OUT = {"max_parallel", "cells_per_chunk", "chunk_attempts"}
 _READING = {"skip_truncated", "skip_bad_rows", "allow_mostly_dropped"}
@@ -37,35 +41,33 @@ def _eps(value: str) -> float | str:
     return value if value == "auto" else float(value)
 
 
-def min_samples_values(default: Sequence[int] = MIN_SAMPLES_VALUES) -> click.Parameter:
+def min_samples_values(default: Sequence[int] = parameter.MIN_SAMPLES_VALUES) -> click.Parameter:
     """The option `--min-samples-values`."""
-    return list_option("--min-samples-values", int, "N", default, "Trips that make a core point.", is_numbers)
+    return list_option("--min-samples-values", int, "N", default, is_numbers)
 
 
 def _metric() -> click.Parameter:
-    return click.Option(["--metric"], default="overall_score", show_default=True, help="What makes a cell the best.")
+    return parameter_option("--metric", str, default=parameter.METRIC)
 
 
 def _run_options() -> list[click.Parameter]:
     """How a grid is run, and what becomes of the result."""
     number = click.IntRange(0, sys.maxsize)
     return [
-        click.Option(["--max-failed"], type=number, default=0, show_default=True, help="Cells that may fail."),
+        parameter_option("--max-failed", number, default=0),
         *_fan_out_options(),
-        click.Option(["--yes"], is_flag=True, help="Run a grid of more than 10,000 cells."),
+        click.Option(["--yes"], is_flag=True, help=HELP["allow_large"]),
         *output_options(),
     ]
 
 
 def _fan_out_options() -> list[click.Parameter]:
     """How cells are spread over flow runs, where TAXI_FAN_OUT says that they are."""
-    number, so = click.IntRange(1, sys.maxsize), "With TAXI_FAN_OUT:"
+    number = click.IntRange(1, sys.maxsize)
     return [
-        click.Option(["--max-parallel"], type=number, default=4, show_default=True, help=f"{so} flow runs at once."),
-        click.Option(["--cells-per-chunk"], type=number, default=None, help=f"{so} cells of one flow run."),
-        click.Option(
-            ["--chunk-attempts"], type=number, default=2, show_default=True, help=f"{so} flow runs for the same cells."
-        ),
+        parameter_option("--max-parallel", number, default=parameter.MAX_PARALLEL),
+        parameter_option("--cells-per-chunk", number),
+        parameter_option("--chunk-attempts", number, default=parameter.CHUNK_ATTEMPTS),
     ]
 
 
@@ -76,10 +78,9 @@ def sweep_command(name: str, source: click.Parameter) -> click.Command:
         name: of the command.
         source: parameter `data_source`, none or more: an argument, or an option.
     """
-    adapter = click.Option(["--adapter-type"], default="sklearn", show_default=True, help="Implementation of DBSCAN.")
-    resume = click.Option(["--resume"], metavar="ID", help="Go on with a sweep that stopped; its own grid holds.")
-    radii = "Radii of a neighbourhood, km; auto: five around the knee of the k-distances."
-    eps_values = list_option("--eps-values", _eps, "KM", EPS_VALUES_KM, radii, is_numbers)
+    adapter = parameter_option("--adapter-type", str, default=parameter.ADAPTER_TYPE)
+    resume = parameter_option("--resume", str, metavar="ID")
+    eps_values = list_option("--eps-values", _eps, "KM", parameter.EPS_VALUES_KM, is_numbers)
     grid = [adapter, eps_values, min_samples_values(), _metric()]
     params = [source, *grid, *data_options(), resume, *_run_options()]
     return DataCommand(name, params=params, callback=_sweep, help="Try many settings on the same trips, find the best.")
@@ -116,18 +117,8 @@ def _sweep(
 
         import_libraries(*grid.adapters)
         return lambda: parameter_sweep_flow(
-            data_source=list(grid.data_source),
+            **{"eps_values": "auto", **grid.model_dump(mode="json", exclude={"adapters"})},
             adapter_type=grid.adapters[0],
-            eps_values=_eps_values_of(grid),
-            min_samples_values=list(grid.min_samples_values),
-            metric=grid.metric,
-            coordinate_type=grid.coordinate_type,
-            use_location_ids=grid.use_location_ids,
-            max_samples=grid.max_samples,
-            use_minio=grid.use_minio,
-            seed=grid.seed,
-            hours=grid.hours,
-            weekdays=grid.weekdays,
             max_failed=max_failed,
             allow_large=True,
             max_parallel=max_parallel,
@@ -147,11 +138,9 @@ def compare_command(name: str, source: click.Parameter) -> click.Command:
         name: of the command.
         source: parameter `data_source`, one or more: an argument, or an option.
     """
-    adapters = list_option("--adapters", str, "NAME", COMPARED_ADAPTERS, "Adapters, the yardstick first.", is_names)
-    radii = list_option(
-        "--eps-values", float, "KM", COMPARED_EPS_VALUES_KM, "Radii of a neighbourhood, km.", is_numbers
-    )
-    grid = [adapters, radii, min_samples_values(COMPARED_MIN_SAMPLES_VALUES), _metric()]
+    adapters = list_option("--adapters", str, "NAME", parameter.COMPARED_ADAPTERS, is_names)
+    radii = list_option("--eps-values", float, "KM", parameter.COMPARED_EPS_VALUES_KM, is_numbers)
+    grid = [adapters, radii, min_samples_values(parameter.COMPARED_MIN_SAMPLES_VALUES), _metric()]
     params = [source, *grid, *data_options(), *_run_options()]
     return DataCommand(name, params=params, callback=_compare, help="Run the same grid through several adapters.")
 
@@ -179,18 +168,8 @@ def _compare(
 
         import_libraries(*grid.adapters)
         return lambda: compare_adapters_sweep_flow(
-            data_source=list(grid.data_source),
-            eps_values=list(eps_values),
-            min_samples_values=list(grid.min_samples_values),
+            **grid.model_dump(mode="json", exclude={"adapters"}),
             adapters=list(grid.adapters),
-            metric=grid.metric,
-            coordinate_type=grid.coordinate_type,
-            use_location_ids=grid.use_location_ids,
-            max_samples=grid.max_samples,
-            use_minio=grid.use_minio,
-            seed=grid.seed,
-            hours=grid.hours,
-            weekdays=grid.weekdays,
             max_failed=max_failed,
             allow_large=True,
             max_parallel=max_parallel,
@@ -216,23 +195,17 @@ def checked_grid(
     Raises:
         ParameterError: a value is out of range, or the grid is too large.
     """
-    from flows.model.sweep_parameters import grid_spec
+    from flows.model.sweep_parameters import grid_of
 
-    return grid_spec(
-        data_source=data_source,
-        adapters=adapters,
-        eps_values=_numbers_or_auto(eps_values),
-        min_samples_values=min_samples_values,
-        metric=metric,
-        coordinate_type=data.coordinate_type,
-        use_location_ids=data.use_location_ids,
-        max_samples=data.max_samples,
-        use_minio=data.use_minio,
-        seed=data.seed,
-        hours=data.hours,
-        weekdays=data.weekdays,
-        allow_large=yes,
-    )
+    grid = {
+        "data_source": data_source,
+        "adapters": adapters,
+        "eps_values": _numbers_or_auto(eps_values),
+        "min_samples_values": min_samples_values,
+        "metric": metric,
+        "allow_large": yes,
+    }
+    return grid_of({**vars(data), **grid})
 
 
 def _numbers_or_auto(eps_values: tuple[float | str, ...]) -> list[float] | Literal["auto"]:
@@ -242,12 +215,6 @@ def _numbers_or_auto(eps_values: tuple[float | str, ...]) -> list[float] | Liter
     if len(eps_values) > 1:
         raise ParameterError(f"eps_values is {' '.join(map(str, eps_values))}: give numbers, or auto alone.")
     return "auto"
-
-
-def _eps_values_of(grid: GridSpec | AutoGrid) -> list[float] | Literal["auto"]:
-    from flows.model.sweeps import GridSpec
-
-    return list(grid.eps_values) if isinstance(grid, GridSpec) else "auto"
 
 
 def _refuse_own_grid(ctx: click.Context, resume: str) -> None:

@@ -15,6 +15,7 @@ from flows.adapters.registry import get_adapter
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX
 from flows.core.text import not_utf8
+from flows.model import parameter
 from flows.model.clock import canonical_hours, canonical_weekdays
 from flows.model.spec import ExperimentSpec
 
@@ -34,9 +35,9 @@ _MOST_EPS_KM = 20_038
 
 def experiment_spec(
     data_source: str | Sequence[str],
-    adapter_type: str = "sklearn",
-    eps: float = 0.5,
-    min_samples: int = 5,
+    adapter_type: str = parameter.ADAPTER_TYPE,
+    eps: float = parameter.EPS_KM,
+    min_samples: int = parameter.MIN_SAMPLES,
     coordinate_type: str = "pickup",
     use_location_ids: bool = True,
     max_samples: int | None = None,
@@ -50,42 +51,49 @@ def experiment_spec(
     Raises:
         ParameterError: a value is out of range; the message names the parameter, the value and what is accepted.
     """
-    get_adapter(adapter_type)
-    for name, text in (("hours", hours), ("weekdays", weekdays)):
-        if not isinstance(text, str | None):
-            raise ParameterError(f"{name} is {shown(text)}: use text, or None for all.")
-    sources = plain(data_source)
-    names = [sources] if isinstance(sources, str) else sources
-    _check_names(names if isinstance(names, list) else [])
-    hours, weekdays = canonical_hours(hours), canonical_weekdays(weekdays)
+    return spec_of(locals())
+
+
+def spec_of(parameters: Mapping[str, object]) -> ExperimentSpec:
+    """Check the parameters of one experiment, by name, as a flow or a command got them; other names are passed over.
+
+    Raises:
+        ParameterError: as `experiment_spec`.
+    """
+    given = {name: parameters[name] for name in ExperimentSpec.model_fields if name in parameters}
+    get_adapter(given.get("adapter_type", parameter.ADAPTER_TYPE))
+    for name in ("hours", "weekdays"):
+        if not isinstance(given.get(name), str | None):
+            raise ParameterError(f"{name} is {shown(given[name])}: use text, or None for all.")
+    values = {name: plain(value) for name, value in given.items()}
+    if isinstance(values["data_source"], str):
+        values["data_source"] = [values["data_source"]]
+    _check_names(values["data_source"])
+    values |= {
+        "hours": canonical_hours(_text(values, "hours")),
+        "weekdays": canonical_weekdays(_text(values, "weekdays")),
+    }
     try:
-        spec = ExperimentSpec.model_validate(
-            {
-                "data_source": names,
-                "adapter_type": adapter_type,
-                "eps": plain(eps),
-                "min_samples": plain(min_samples),
-                "coordinate_type": coordinate_type,
-                "use_location_ids": plain(use_location_ids),
-                "max_samples": plain(max_samples),
-                "use_minio": plain(use_minio),
-                "seed": plain(seed),
-                "hours": hours,
-                "weekdays": weekdays,
-            }
-        )
+        spec = ExperimentSpec.model_validate(values)
     except ValidationError as error:
         raise ParameterError(_explain(error)) from error
     if spec.eps > _MOST_EPS_KM:
-        raise ParameterError(f"eps is {eps!r} km: no two places on Earth are more than {_MOST_EPS_KM:,} km apart.")
+        raise ParameterError(f"eps is {spec.eps!r} km: no two places on Earth are more than {_MOST_EPS_KM:,} km apart.")
     if spec.eps_m == 0:
-        raise ParameterError(f"eps is {eps!r} km, less than the grid of 2^-10 m that points lie on: use a larger eps.")
+        raise ParameterError(
+            f"eps is {spec.eps!r} km, less than the grid of 2^-10 m that points lie on: use a larger eps."
+        )
     return spec
 
 
-def _check_names(data_source: Sequence[object]) -> None:
+def _text(values: Mapping[str, object], name: str) -> str | None:
+    value = values.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _check_names(data_source: object) -> None:
     """Refuse names that no record can hold."""
-    for name in data_source:
+    for name in data_source if isinstance(data_source, list) else []:
         if isinstance(name, str) and not_utf8(name):
             raise ParameterError(
                 f"data_source is {name!r}: the name is not UTF-8, which records are written in. Rename the file, or "

@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
+
+from pydantic import Field
 
 from flows.core.errors import ParameterError
 from flows.model.metric import Metric
@@ -73,8 +75,10 @@ METRICS = {
 }
 """Every metric that a sweep can be ranked by. Ratios are shares of used points."""
 
+MetricName = Annotated[str, Field(json_schema_extra={"enum": list(METRICS)})]
 
-def check_metric(name: str) -> MetricKind:
+
+def check_metric(name: object) -> MetricKind:
     """The metric of that name.
 
     Raises:

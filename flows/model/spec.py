@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
+from flows.adapters.registry import adapter_names
 from flows.core.frozen import INT64_MAX, Frozen
+from flows.model import parameter
 
 CoordinateType = Literal["pickup", "dropoff", "both"]
 
@@ -16,6 +16,10 @@ End = Literal["pickup", "dropoff"]
 
 UNITS_PER_METRE = 1024
 """Points and eps are rounded to 2^-10 m, so that a tie at eps means the same everywhere."""
+
+AdapterType = Annotated[str, Field(json_schema_extra={"enum": list(adapter_names())})]
+
+Eps = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 
 Seed = Annotated[int, Field(ge=0, le=INT64_MAX, strict=True)]
 
@@ -38,9 +42,9 @@ class ExperimentSpec(Frozen):
     """What to cluster and how; the guide's parameters. Build it with `flows.model.parameters.experiment_spec`."""
 
     data_source: Annotated[tuple[str, ...], Field(min_length=1)]
-    adapter_type: str = "sklearn"
-    eps: Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)] = 0.5
-    min_samples: MinSamples = 5
+    adapter_type: AdapterType = parameter.ADAPTER_TYPE
+    eps: Eps = parameter.EPS_KM
+    min_samples: MinSamples = parameter.MIN_SAMPLES
     coordinate_type: CoordinateType = "pickup"
     use_location_ids: bool = True
     max_samples: MaxSamples | None = None

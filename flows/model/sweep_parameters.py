@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Literal, TypeVar, cast
+from typing import Literal
 
 from flows.core.errors import ParameterError
-from flows.model.parameters import experiment_spec
+from flows.model import parameter
+from flows.model.parameters import spec_of
 from flows.model.ranking import check_metric
 from flows.model.spec import ExperimentSpec
 from flows.model.sweeps import AUTO_FACTORS, AutoGrid, GridBase, GridSpec
@@ -18,15 +19,13 @@ MAX_CELLS = 10_000
 _OF_ONE_CELL = {"adapter_type", "eps", "min_samples"}
 _OF_THE_GRID = {"adapters", "eps_values", "min_samples_values", "metric"}
 
-Entry = TypeVar("Entry")
-
 
 def grid_spec(
     data_source: str | Sequence[str],
     adapters: str | Sequence[str],
     eps_values: Sequence[float] | Literal["auto"],
     min_samples_values: Sequence[int],
-    metric: str = "overall_score",
+    metric: str = parameter.METRIC,
     coordinate_type: str = "pickup",
     use_location_ids: bool = True,
     max_samples: int | None = None,
@@ -48,28 +47,34 @@ def grid_spec(
     Raises:
         ParameterError: a value is out of range, repeated or missing, or the grid is too large.
     """
-    check_metric(metric)
-    names = (adapters,) if isinstance(adapters, str) else _entries("adapters", adapters, "such as ['sklearn']")
-    min_samples = _entries("min_samples_values", min_samples_values, "such as [5, 10]")
-    is_auto = isinstance(eps_values, str) and eps_values == "auto"  # an array would be compared entry by entry
-    given = cast(Sequence[float], eps_values)
-    eps = None if is_auto else _entries("eps_values", given, "such as [0.3, 0.5], or 'auto'")
-    _check_size(len(names), len(AUTO_FACTORS if eps is None else eps), len(min_samples), allow_large)
+    return grid_of(locals())
 
-    check = partial(
-        experiment_spec,
-        data_source,
-        coordinate_type=coordinate_type,
-        use_location_ids=use_location_ids,
-        max_samples=max_samples,
-        use_minio=use_minio,
-        seed=seed,
-        hours=hours,
-        weekdays=weekdays,
+
+def grid_of(parameters: Mapping[str, object]) -> GridSpec | AutoGrid:
+    """Check the parameters of a sweep or comparison, by name, as a flow or a command got them.
+
+    Raises:
+        ParameterError: as `grid_spec`.
+    """
+    metric = parameters.get("metric", parameter.METRIC)
+    check_metric(metric)
+    adapters = parameters["adapters"] if "adapters" in parameters else parameters["adapter_type"]
+    names = (adapters,) if isinstance(adapters, str) else _entries("adapters", adapters, "such as ['sklearn']")
+    min_samples = _entries("min_samples_values", parameters["min_samples_values"], "such as [5, 10]")
+    eps_values = parameters["eps_values"]
+    is_auto = isinstance(eps_values, str) and eps_values == "auto"  # an array would be compared entry by entry
+    eps = None if is_auto else _entries("eps_values", eps_values, "such as [0.3, 0.5], or 'auto'")
+    _check_size(
+        len(names), len(AUTO_FACTORS if eps is None else eps), len(min_samples), bool(parameters.get("allow_large"))
     )
-    shared = check()
-    by_adapter = _checked("adapters", names, lambda value: check(adapter_type=value))
-    by_min_samples = _checked("min_samples_values", min_samples, lambda value: check(min_samples=value))
+    of_data = {name: value for name, value in parameters.items() if name not in _OF_ONE_CELL}
+
+    def check(name: str, value: object) -> ExperimentSpec:
+        return spec_of({**of_data, name: value})
+
+    shared = spec_of(of_data)
+    by_adapter = _checked("adapters", names, partial(check, "adapter_type"))
+    by_min_samples = _checked("min_samples_values", min_samples, partial(check, "min_samples"))
     _refuse_repeats("adapters", names, [spec.adapter_type for spec in by_adapter])
     _refuse_repeats("min_samples_values", min_samples, [spec.min_samples for spec in by_min_samples])
     grid = AutoGrid.model_validate(
@@ -82,7 +87,7 @@ def grid_spec(
     )
     if eps is None:
         return grid
-    by_eps = _checked("eps_values", eps, lambda value: check(eps=value))
+    by_eps = _checked("eps_values", eps, partial(check, "eps"))
     _refuse_repeats("eps_values", eps, [spec.eps_m for spec in by_eps])
     return grid.with_eps(tuple(spec.eps for spec in by_eps))
 
@@ -102,9 +107,9 @@ def cell_specs(grid: GridSpec) -> Iterator[ExperimentSpec]:
                 yield shared.model_copy(update=setting)
 
 
-def _entries(name: str, values: Sequence[Entry], example: str) -> tuple[Entry, ...]:
+def _entries(name: str, values: object, example: str) -> tuple[object, ...]:
     """The entries of what should be a list of some."""
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise ParameterError(f"{name} is {values!r}: give a list, {example}.")
     if len(entries := tuple(values)) == 0:
         raise ParameterError(f"{name} is empty: give at least one value, {example}.")
@@ -120,7 +125,7 @@ def _check_size(n_adapters: int, n_eps: int, n_min_samples: int, allow_large: bo
         )
 
 
-def _checked(name: str, values: Sequence[Entry], check: Callable[[Entry], ExperimentSpec]) -> list[ExperimentSpec]:
+def _checked(name: str, values: Sequence[object], check: Callable[[object], ExperimentSpec]) -> list[ExperimentSpec]:
     """The spec of each entry; an error says which list holds the bad one."""
     try:
         return [check(value) for value in values]

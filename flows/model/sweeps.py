@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from flows.core.frozen import Frozen
+from flows.model import parameter
 from flows.model.metric import Count, Measured, Metric
 from flows.model.records import (
     ClusterCounts,
@@ -18,10 +19,7 @@ from flows.model.records import (
     Quality,
     RecordedSettings,
 )
-from flows.model.spec import CoordinateType, MaxSamples, MinSamples, Seed
-
-Eps = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-
+from flows.model.spec import CoordinateType, Eps, MaxSamples, MinSamples, Seed
 
 AUTO_FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
 """What the middle of the suggested eps values is multiplied by: the knee of the k-distance curve, or below it."""
@@ -33,7 +31,7 @@ class GridBase(Frozen):
     data_source: Annotated[tuple[str, ...], Field(min_length=1)]
     adapters: Annotated[tuple[str, ...], Field(min_length=1)]
     min_samples_values: Annotated[tuple[MinSamples, ...], Field(min_length=1)]
-    metric: str = "overall_score"
+    metric: str = parameter.METRIC
     coordinate_type: CoordinateType = "pickup"
     use_location_ids: bool = True
     max_samples: MaxSamples | None = None

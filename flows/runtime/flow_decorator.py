@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from prefect import Flow
+from prefect.utilities.callables import parameter_docstrings
 
+from flows.model.parameter import HELP
 from flows.model.parameters import check_storable, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_AFTER_ARGS = ("Returns:", "Raises:")
 
 
 class CheckedFlow(Flow[P, R]):
@@ -38,5 +43,24 @@ class CheckedFlow(Flow[P, R]):
 
 
 def flow(*, name: str) -> Callable[[Callable[P, R]], CheckedFlow[P, R]]:
-    """The decorator of a flow. What it prints is logged; its parameters are checked by itself, in its own words."""
-    return lambda function: CheckedFlow(function, name=name, log_prints=True, validate_parameters=False)
+    """The decorator of a flow. What it prints is logged; its parameters are checked by itself, in its own words.
+
+    Its docstring gets the help of each parameter from `flows.model.parameter.HELP`, which Prefect's form shows, but for
+    those that it explains itself.
+    """
+
+    def decorate(function: Callable[P, R]) -> CheckedFlow[P, R]:
+        function.__doc__ = documented(function)
+        return CheckedFlow(function, name=name, log_prints=True, validate_parameters=False)
+
+    return decorate
+
+
+def documented(function: Callable[..., object]) -> str:
+    """The docstring of a function, with its parameters under `Args:`."""
+    text = inspect.cleandoc(function.__doc__ or "")
+    meanings = HELP | parameter_docstrings(text)
+    lines = [f"    {name}: {meanings[name]}" for name in inspect.signature(function).parameters if name in meanings]
+    sections = [section for section in text.split("\n\n") if not section.startswith("Args:")]
+    place = next((place for place, section in enumerate(sections) if section.startswith(_AFTER_ARGS)), len(sections))
+    return "\n\n".join([*sections[:place], "\n".join(["Args:", *lines]), *sections[place:]])

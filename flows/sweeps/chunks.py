@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Annotated
+
+from pydantic import Field
 
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX, Frozen
+from flows.model import parameter
 from flows.model.parameters import shown
 from flows.model.sweep_parameters import cell_specs
 from flows.model.sweeps import GridSpec
 
 SMALLEST_CHUNK = 6
 """Cells that are worth a pod: starting one, with its libraries and its trips, takes as long as some quick cells."""
+
+
+AtLeastOne = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 
 class FanOut(Frozen):
@@ -21,9 +28,9 @@ class FanOut(Frozen):
     make `max_parallel` chunks, at least six. chunk_attempts: flow runs that a chunk may take where they fail or crash.
     """
 
-    max_parallel: int = 4
+    max_parallel: int = parameter.MAX_PARALLEL
     cells_per_chunk: int | None = None
-    chunk_attempts: int = 2
+    chunk_attempts: int = parameter.CHUNK_ATTEMPTS
 
 
 def fan_out(max_parallel: int, cells_per_chunk: int | None, chunk_attempts: int) -> FanOut:

@@ -15,6 +15,7 @@ from flows.core.settings import load_settings
 from flows.evaluation_flows import evaluation_pipeline
 from flows.experiment_pipeline import experiment_pipeline
 from flows.model.outcome import Outcome
+from flows.model.spec import CoordinateType
 from flows.records.storage import read_record
 from flows.runtime.result import ExperimentResult
 from flows.steps.projection import project
@@ -69,7 +70,7 @@ def test_the_guides_evaluation() -> None:
 
 
 @pytest.mark.parametrize("ends", ["pickup", "dropoff", "both"])
-def test_labels_are_those_of_scikit_learn(shared_data: Path, ends: str) -> None:
+def test_labels_are_those_of_scikit_learn(shared_data: Path, ends: CoordinateType) -> None:
     import pandas as pd
 
     path = shared_data / SAMPLE

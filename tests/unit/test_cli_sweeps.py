@@ -262,14 +262,14 @@ def test_a_report_is_found_by_any_id_and_as_the_latest(tmp_path: Path) -> None:
     ("words", "expanded"),
     [
         (["-l", "a", "b"], ["-l", "a", "b"]),
-        (["--l", "a,b", "c", "x.y"], ["--l", "a", "--l", "b", "--l", "c", "x.y"]),
-        (["--l", "x.y", "--", "a", "b"], ["--l", "x.y", "--", "a", "b"]),
-        (["--l=a,b"], ["--l", "a", "--l", "b"]),
-        (["a", "--l"], ["a", "--l"]),
+        (["--adapters", "a,b", "c", "x.y"], ["--adapters", "a", "--adapters", "b", "--adapters", "c", "x.y"]),
+        (["--adapters", "x.y", "--", "a", "b"], ["--adapters", "x.y", "--", "a", "b"]),
+        (["--adapters=a,b"], ["--adapters", "a", "--adapters", "b"]),
+        (["a", "--adapters"], ["a", "--adapters"]),
     ],
 )
 def test_a_list_ends_at_what_is_no_value(words: list[str], expanded: list[str]) -> None:
-    option = list_option("--l", str, "L", (), "", is_names)
+    option = list_option("--adapters", str, "NAME", (), is_names)
     assert isinstance(option, ListOption)
     assert option.expanded(words) == expanded
 

@@ -11,12 +11,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
-from flows.adapters.registry import adapter_names
 from flows.core.frozen import INT64_MAX
 from flows.core.settings import PodSizes
+from flows.model import parameter
 from flows.model.clock import DASHES, HOURS, WEEKDAYS
-from flows.model.ranking import METRICS
-from flows.model.spec import CoordinateType
+from flows.model.parameter import HELP
+from flows.model.ranking import MetricName
+from flows.model.spec import AdapterType, CoordinateType
 
 GROUP, VERSION = "taxi.flows", "v1alpha1"
 
@@ -30,7 +31,6 @@ _MINUTE = f"int({_CLOCK}.split(':')[0]) * 60 + ({_CLOCK}.contains(':') ? int({_C
 
 Eps = Annotated[float, Field(gt=0, le=100)]
 MinSamples = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Adapter = Annotated[str, Field(json_schema_extra={"enum": list(adapter_names())})]
 
 
 class Part(BaseModel):
@@ -70,21 +70,17 @@ class Specification(Part):
         pattern=PRINTABLE,
         description="Object key of a month in the store, or a glob for several.",
     )
-    coordinate_type: CoordinateType = Field("pickup", description="Cluster pick-ups, drop-offs or both.")
-    use_location_ids: bool = Field(True, description="Place trips at taxi zones where the source has no coordinates.")
-    max_samples: int | None = Field(
-        None, ge=1, le=INT64_MAX, description="Points at most, drawn by seed; all where it is absent."
-    )
-    seed: int = Field(0, ge=0, le=INT64_MAX, description="Of every random choice.")
+    coordinate_type: CoordinateType = Field("pickup", description=HELP["coordinate_type"])
+    use_location_ids: bool = Field(True, description=HELP["use_location_ids"])
+    max_samples: int | None = Field(None, ge=1, le=INT64_MAX, description=HELP["max_samples"])
+    seed: int = Field(0, ge=0, le=INT64_MAX, description=HELP["seed"])
     hours: str | None = Field(
         None,
         max_length=200,
         pattern=HOURS,
-        description="Only trips picked up in these hours, as `7-10` or `7:30-9:30,16-19`.",
+        description=HELP["hours"],
     )
-    weekdays: str | None = Field(
-        None, max_length=200, pattern=WEEKDAYS, description="Only trips of these days, as `mon-fri` or `sat,sun`."
-    )
+    weekdays: str | None = Field(None, max_length=200, pattern=WEEKDAYS, description=HELP["weekdays"])
     resources: Resources | None = Field(None, description="Sizes of the run's pod, in place of its work pool's.")
     ttl_seconds_after_finished: int | None = Field(
         None,
@@ -119,11 +115,9 @@ class ExperimentSpecification(Specification):
     plural = "experiments"
     short_names = ("exp",)
 
-    adapter: Adapter = Field("sklearn", description="DBSCAN implementation; all give the same labels.")
-    eps: Eps = Field(0.5, description="Radius of a neighbourhood, kilometres on the ground.")
-    min_samples: MinSamples = Field(
-        5, description="Trips within eps, the point's own included, that make a core point."
-    )
+    adapter: AdapterType = Field(parameter.ADAPTER_TYPE, description=HELP["adapter_type"])
+    eps: Eps = Field(parameter.EPS_KM, description=HELP["eps"])
+    min_samples: MinSamples = Field(parameter.MIN_SAMPLES, description=HELP["min_samples"])
     evaluate: bool = Field(True, description="Judge the clusters too: without it there is no score.")
 
     @property
@@ -158,20 +152,20 @@ class ParameterSweepSpecification(Specification):
         ),
     )
 
-    adapter: Adapter = Field("sklearn", description="DBSCAN implementation; all give the same labels.")
-    eps_values: tuple[Eps, ...] = Field((0.3, 0.5, 0.7, 1.0), min_length=1, max_length=200, description="Radii, km.")
+    adapter: AdapterType = Field(parameter.ADAPTER_TYPE, description=HELP["adapter_type"])
+    eps_values: tuple[Eps, ...] = Field(
+        parameter.EPS_VALUES_KM, min_length=1, max_length=200, description=HELP["eps_values"]
+    )
     min_samples_values: tuple[MinSamples, ...] = Field(
-        (5, 10, 15), min_length=1, max_length=200, description="Trips that make a core point."
+        parameter.MIN_SAMPLES_VALUES, min_length=1, max_length=200, description=HELP["min_samples_values"]
     )
-    metric: Annotated[str, Field(json_schema_extra={"enum": list(METRICS)})] = Field(
-        "overall_score", description="What the best setting is best by."
-    )
-    max_parallel: int = Field(4, ge=1, le=100, description="Flow runs of cells at once.")
-    max_failed: int = Field(0, ge=0, le=2**31 - 1, description="Cells that may fail.")
+    metric: MetricName = Field(parameter.METRIC, description=HELP["metric"])
+    max_parallel: int = Field(parameter.MAX_PARALLEL, ge=1, le=100, description=HELP["max_parallel"])
+    max_failed: int = Field(0, ge=0, le=2**31 - 1, description=HELP["max_failed"])
     resources: Resources | None = Field(
         None, description="Sizes of the pods that do the cells, in place of their work pool's."
     )
-    allow_large: bool = Field(False, description="Take a grid of more than 10,000 cells.")
+    allow_large: bool = Field(False, description=HELP["allow_large"])
 
     @property
     def deployment(self) -> str:
