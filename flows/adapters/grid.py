@@ -28,7 +28,6 @@ class GridAdapter:
     """Exact DBSCAN on a sparse grid, weighted, on n_jobs threads; the same bytes for any number of them."""
 
     name = "grid"
-    parallel = True
 
     def load(self) -> None:
         """Import numba and load the compiled kernels, or compile them where they are not in the cache."""

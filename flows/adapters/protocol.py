@@ -45,7 +45,6 @@ class Adapter(Protocol):
     """An exact DBSCAN implementation. Instances hold no state."""
 
     name: str
-    parallel: bool
 
     def load(self) -> None:
         """Import and load what `fit` needs (libraries, compiled kernels), so that `fit` measures clustering alone."""

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast
+from typing import NamedTuple, cast
 
 from flows.adapters.protocol import Adapter
 from flows.core.errors import ParameterError
 
+
+class _Entry(NamedTuple):
+    """`module:class`, imported when the adapter is asked for; `parallel`: whether its `fit` uses more than one CPU."""
+
+    location: str
+    parallel: bool
+
+
 ADAPTERS = {
-    "sklearn": "flows.adapters.sklearn_sequential:SklearnAdapter",
-    "sklearn_parallel": "flows.adapters.sklearn_parallel:SklearnParallelAdapter",
-    "grid": "flows.adapters.grid:GridAdapter",
+    "sklearn": _Entry("flows.adapters.sklearn_sequential:SklearnAdapter", parallel=False),
+    "sklearn_parallel": _Entry("flows.adapters.sklearn_parallel:SklearnParallelAdapter", parallel=True),
+    "grid": _Entry("flows.adapters.grid:GridAdapter", parallel=True),
 }
-"""Name of each adapter -> "module:class"; the module is imported when the adapter is asked for."""
 
 
 def adapter_names() -> tuple[str, ...]:
     """Names of the adapters there are."""
     return tuple(ADAPTERS)
+
+
+def is_parallel(name: str) -> bool:
+    """Whether an adapter uses more than one CPU; False for an unknown name."""
+    return name in ADAPTERS and ADAPTERS[name].parallel
 
 
 def get_adapter(name: object) -> Adapter:
@@ -29,5 +41,5 @@ def get_adapter(name: object) -> Adapter:
     """
     if not isinstance(name, str) or name not in ADAPTERS:
         raise ParameterError(f"unknown adapter {name!r}; the adapters are: {', '.join(ADAPTERS)}")
-    module, _, cls = ADAPTERS[name].partition(":")
+    module, _, cls = ADAPTERS[name].location.partition(":")
     return cast(Adapter, getattr(import_module(module), cls)())

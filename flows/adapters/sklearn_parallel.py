@@ -62,7 +62,6 @@ class SklearnParallelAdapter:
 
     tile_points: int | None = None
     name = "sklearn_parallel"
-    parallel = True
 
     def load(self) -> None:
         """Import scikit-learn, SciPy and joblib."""

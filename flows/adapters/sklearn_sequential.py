@@ -28,7 +28,6 @@ class SklearnAdapter:
     """
 
     name = "sklearn"
-    parallel = False
 
     def load(self) -> None:
         """Import scikit-learn's DBSCAN."""

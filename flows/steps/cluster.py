@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.adapters.memory import check_memory
 from flows.adapters.protocol import Fit
-from flows.adapters.registry import get_adapter
+from flows.adapters.registry import get_adapter, is_parallel
 from flows.core.settings import Settings
 from flows.model.points import Clustering, Points
 from flows.model.spec import ExperimentSpec
@@ -36,7 +36,7 @@ def cluster_places(
 ) -> Clustering:
     """`cluster` of the two arrays of Points that it needs, for a process that is handed no more."""
     adapter = get_adapter(spec.adapter_type)
-    n_jobs = n_jobs if adapter.parallel else 1
+    n_jobs = n_jobs if is_parallel(adapter.name) else 1
     adapter.load()
     check_memory(adapter, xy_m, weights, spec.eps_m, spec.min_samples, n_jobs, settings)
     with measured() as cost:

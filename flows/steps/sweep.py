@@ -9,7 +9,7 @@ from itertools import groupby
 
 from flows.adapters.memory import check_memory
 from flows.adapters.protocol import CellFit
-from flows.adapters.registry import get_adapter
+from flows.adapters.registry import get_adapter, is_parallel
 from flows.core.errors import TaxiFlowsError
 from flows.core.settings import Settings
 from flows.model.points import Clustering, Points
@@ -51,7 +51,7 @@ def _sweep_group(
     points: Points, sample: Sample, specs: Sequence[ExperimentSpec], settings: Settings, n_jobs: int
 ) -> list[Outcome]:
     adapter = get_adapter(specs[0].adapter_type)
-    n_jobs = n_jobs if adapter.parallel else 1
+    n_jobs = n_jobs if is_parallel(adapter.name) else 1
     eps_m, counts = specs[0].eps_m, [spec.min_samples for spec in specs]
     adapter.load()
     check_memory(adapter, points.xy_m, points.weights, eps_m, max(counts), n_jobs, settings)

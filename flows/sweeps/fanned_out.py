@@ -11,10 +11,10 @@ from uuid import UUID
 
 from prefect.context import FlowRunContext
 
-from flows.adapters.registry import get_adapter
 from flows.core.errors import DispatchError, ParameterError, SweepFailedError
 from flows.core.settings import Settings
 from flows.datasets.sources import object_keys
+from flows.model.deployments import deployment_of
 from flows.model.spec import ExperimentSpec
 from flows.model.sweep_parameters import cell_specs, data_spec
 from flows.model.sweeps import AutoGrid, Cell, Facts, GridBase, GridSpec, KDistances
@@ -143,7 +143,11 @@ def _sha256s(parent: Parent, grid: GridBase) -> tuple[str, ...]:
 def _suggestion(parent: Parent, plan: AutoPlan, how: FanOut) -> KDistances:
     folder = Folder(parent.store, parent.settings, "sweeps", plan.id)
     folder.keep("auto", plan)
-    chunk = Chunk(None, _deployment(plan.grid.adapters[0]), lambda: folder.find("suggestion", KDistances) is not None)
+    chunk = Chunk(
+        None,
+        deployment_of("sweep_cells_flow", plan.grid.adapters[0]),
+        lambda: folder.find("suggestion", KDistances) is not None,
+    )
     failures = parent.family("sweeps", plan.id, how).follow([chunk], look=lambda: None)
     found = folder.find("suggestion", KDistances)
     if found is None:
@@ -166,7 +170,7 @@ def _done(parent: Parent, plan: SweepPlan, how: FanOut) -> tuple[tuple[Cell, ...
         return all(place in progress.cells and progress.cells[place].status == "ok" for place in places)
 
     chunks = [
-        Chunk(number, _deployment(specs[places[0]].adapter_type), partial(is_done, places))
+        Chunk(number, deployment_of("sweep_cells_flow", specs[places[0]].adapter_type), partial(is_done, places))
         for number, places in enumerate(plan.chunks)
     ]
     failures = parent.family(plan.kind, plan.id, how).follow(chunks, look)
@@ -191,8 +195,3 @@ def _together(facts: Sequence[Facts], parent: Parent) -> Facts:
     timings = {step: max(one.timings[step] for one in facts) for step in first.timings}
     environment = first.environment.model_copy(update={"flow_run_id": str(parent.flow_run_id)})
     return first.model_copy(update={"timings": timings, "environment": environment})
-
-
-def _deployment(adapter: str) -> str:
-    size = "parallel" if get_adapter(adapter).parallel else "sequential"
-    return f"sweep_cells_flow/{size}"

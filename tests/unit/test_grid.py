@@ -232,5 +232,5 @@ def test_other_types_are_refused() -> None:
 
 def test_it_is_registered() -> None:
     adapter = get_adapter("grid")
-    assert (adapter.name, adapter.parallel) == ("grid", True)
+    assert adapter.name == "grid"
     assert adapter.estimate_bytes(np.zeros((1000, 2)), 1.0, 5, 8) > 1000 * 50

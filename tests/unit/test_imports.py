@@ -106,7 +106,7 @@ def test_a_coordinator_needs_nothing_that_clusters() -> None:
         "flows.report.gather",
         "pyarrow.parquet",
     )
-    adapters = "; ".join(f"get_adapter({name!r}).parallel" for name in ("sklearn", "sklearn_parallel", "grid"))
+    adapters = "; ".join(f"get_adapter({name!r})" for name in ("sklearn", "sklearn_parallel", "grid"))
     statement = (
         f"sys.modules.update(dict.fromkeys({absent!r}))\n"
         f"import {', '.join(modules)}\n"

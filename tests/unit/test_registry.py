@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from flows.adapters.registry import adapter_names, get_adapter
+from flows.adapters.registry import adapter_names, get_adapter, is_parallel
 from flows.core.errors import ParameterError
 
 
@@ -16,9 +16,13 @@ def test_every_registered_adapter_can_be_made_and_carries_its_name() -> None:
         assert get_adapter(name).name == name
 
 
-def test_sklearn_is_sequential_and_the_tiles_are_parallel() -> None:
-    assert not get_adapter("sklearn").parallel
-    assert get_adapter("sklearn_parallel").parallel
+def test_sklearn_alone_uses_one_cpu() -> None:
+    assert {name: is_parallel(name) for name in adapter_names()} == {
+        "sklearn": False,
+        "sklearn_parallel": True,
+        "grid": True,
+    }
+    assert not is_parallel("dbscan")
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:

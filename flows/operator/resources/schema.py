@@ -15,6 +15,7 @@ from flows.core.frozen import INT64_MAX
 from flows.core.settings import PodSizes
 from flows.model import parameter
 from flows.model.clock import DASHES, HOURS, WEEKDAYS
+from flows.model.deployments import deployment_of
 from flows.model.parameter import HELP
 from flows.model.ranking import MetricName
 from flows.model.spec import AdapterType, CoordinateType
@@ -123,8 +124,7 @@ class ExperimentSpecification(Specification):
     @property
     def deployment(self) -> str:
         """The flow by `evaluate`, the size by the adapter."""
-        flow = "evaluation_pipeline" if self.evaluate else "experiment_pipeline"
-        return f"{flow}/{'parallel' if self.adapter == 'sklearn_parallel' else 'default'}"
+        return deployment_of("evaluation_pipeline" if self.evaluate else "experiment_pipeline", self.adapter)
 
     @property
     def parameters(self) -> dict[str, JsonValue]:
