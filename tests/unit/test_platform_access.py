@@ -240,7 +240,7 @@ def test_the_forwards_end_with_the_command(how: signal.Signals, tmp_path: Path) 
     kubectl.chmod(0o755)
     program = (
         "import psutil\n"
-        "from flows.operator import forward\n"
+        "from flows.operator.access import forward\n"
         "from flows.operator.access.people import Service\n"
         "forward.SERVICES = (Service('a', 80, 0), Service('b', 80, 0))\n"
         "pids = lambda: [child.pid for child in psutil.Process().children()]\n"

@@ -149,7 +149,7 @@ def test_kopf_calls_back_when_the_observer_starts() -> None:
 
 def test_a_worker_wants_one_work_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["flows.operator.worker"])
-    with pytest.raises(SystemExit, match=r"usage: python -m flows\.worker POOL"):
+    with pytest.raises(SystemExit, match=r"usage: python -m flows\.operator\.worker POOL"):
         main()
 
 
