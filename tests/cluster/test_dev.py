@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("stack")]
 
-EDITED = REPOSITORY / "flows" / "steps" / "rank.py"
+EDITED = REPOSITORY / "flows" / "model" / "ranking.py"
 MARK = "\n_EDITED_BY_A_TEST = True\n"
 START_SECONDS, EDIT_SECONDS, STOP_SECONDS = 600, 180, 300
 
