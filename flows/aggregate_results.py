@@ -13,6 +13,7 @@ from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX
 from flows.core.settings import Settings, load_settings
 from flows.model import parameter
+from flows.model.metric import AtLeastOne
 from flows.model.parameters import shown
 from flows.model.spec import Seed
 from flows.model.sweeps import AggregateRecord
@@ -23,7 +24,6 @@ from flows.runtime.flow_decorator import flow
 from flows.runtime.restarts import restartable
 from flows.runtime.sweep_result import AggregateResult
 from flows.store import ObjectStore, open_store
-from flows.sweeps.chunks import AtLeastOne
 from flows.tasks import report
 
 if TYPE_CHECKING:

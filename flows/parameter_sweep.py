@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from flows.model import parameter
-from flows.model.metric import Count
+from flows.model.metric import AtLeastOne, Count
 from flows.model.ranking import MetricName
 from flows.model.spec import AdapterType, CoordinateType, Eps, MaxSamples, MinSamples, Seed
 from flows.model.sweep_parameters import grid_of
 from flows.records.sweep_storage import resumed_plan
 from flows.runtime.flow_decorator import flow
 from flows.runtime.sweep_result import ComparisonResult, SweepResult
-from flows.sweeps.chunks import AtLeastOne, fan_out
+from flows.sweeps.chunks import fan_out
 from flows.sweeps.compare_tasks import comparable
 from flows.sweeps.execution import run_comparison, run_sweep
 from flows.sweeps.sweep_tasks import check_max_failed

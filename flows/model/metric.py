@@ -17,6 +17,8 @@ from flows.core.frozen import INT64_MAX, Frozen
 
 Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
 
+AtLeastOne = Annotated[int, Field(ge=1, le=INT64_MAX)]
+
 
 class Metric(Frozen):
     """A number, or None with the reason why it is not defined."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Annotated
-
-from pydantic import Field
 
 from flows.core.errors import ParameterError
 from flows.core.frozen import INT64_MAX, Frozen
@@ -16,9 +13,6 @@ from flows.model.sweeps import GridSpec
 
 SMALLEST_CHUNK = 6
 """Cells that are worth a pod: starting one, with its libraries and its trips, takes as long as some quick cells."""
-
-
-AtLeastOne = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 
 class FanOut(Frozen):
