@@ -49,9 +49,9 @@ HELP: Final = {
     "max_failed": "Cells that may fail; all are tried.",
     "allow_large": "Allow a grid of more than 10,000 cells.",
     "resume": "ID of a sweep that stopped: finish it with its own parameters.",
-    "max_parallel": "Child runs at once, where cells run as child runs.",
-    "cells_per_chunk": "Cells of one child run; if not set, max_parallel child runs of at least six cells.",
-    "chunk_attempts": "Child runs that may be started for the same cells.",
+    "max_parallel": "Child runs at once, where cells run as child runs (TAXI_FAN_OUT).",
+    "cells_per_chunk": "Cells of one child run (TAXI_FAN_OUT); if not set, max_parallel runs of at least six cells.",
+    "chunk_attempts": "Child runs that may be started for the same cells (TAXI_FAN_OUT).",
     "days": "Days to look back (UTC), today included.",
     "sweep_id": "ID of the sweep or comparison, whose plan is in the store.",
 }
